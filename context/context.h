@@ -1,0 +1,242 @@
+// Cancellation: one tree of contexts that every primitive of cohort listens to.
+//
+// A Context is what a task is given: it tells when to stop, why, and until when
+// there is time, and carries typed values. A CancelScope is what its owner
+// keeps: it derives a context from a parent and ends it. Whatever ends a
+// context ends all that were derived from it.
+//
+//   cohort::CancelScope scope =
+//       cohort::WithTimeout(parent, absl::Seconds(5));
+//   Fetch(scope.context());  // returns early if parent or scope ends
+//
+// Use a Context instead of std::stop_token where there are deadlines, reasons
+// or values; the two convert into each other (WithStopToken, stop_token()).
+//
+// From Go's `context`, with these differences: the cause is always there
+// (Go: WithCancelCause and its kin); the cancel function is an object whose
+// destructor calls it, so no scope leaks; OnDone runs its callback in the
+// cancelling thread (Go's AfterFunc: in a goroutine of its own); keys are types.
+
+#ifndef COHORT_CONTEXT_CONTEXT_H_
+#define COHORT_CONTEXT_CONTEXT_H_
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <version>
+
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/internal/node.h"
+#include "cohort/context/internal/value.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort {
+
+class CancelScope;
+
+// The registration of a callback with Context::OnDone. Movable; the empty one
+// stands for nothing.
+//
+// Destruction    Takes the callback back if it has not started. If it runs on
+//                another thread, blocks until it has returned (announced with a
+//                BlockingScope); if it runs on this very thread, does not wait.
+//                After that the callback never runs, and its functor is gone.
+//                So a lock that the callback takes must not be held here.
+class [[nodiscard]] DoneCallback {
+ public:
+  DoneCallback() = default;
+  DoneCallback(DoneCallback&& other) noexcept = default;
+  DoneCallback& operator=(DoneCallback&& other) noexcept;
+  ~DoneCallback();
+
+ private:
+  friend class Context;
+  explicit DoneCallback(
+      sync::RefPtr<context_internal::Registration> registration)
+      : registration_(std::move(registration)) {}
+
+  sync::RefPtr<context_internal::Registration> registration_;
+};
+
+// Tells when to stop, and why. Cheap to copy: two reference counts. The default
+// one is never done, has no deadline and no values, and allocates nothing.
+//
+// Blocks?        Only AwaitDone, AwaitDoneUntil and SleepFor; they announce it
+//                with a BlockingScope.
+// Cancellation?  This is it. A context that is done stays done, with the status
+//                and cause it got first.
+// Order?         A parent is done no later than its children. Callbacks run in
+//                the order in which they were registered, a parent's before its
+//                children's.
+// On error?      status() is CANCELLED, or DEADLINE_EXCEEDED where a deadline
+//                ended it; cause() is what the one who ended it said.
+// Thread safety  Everything, from any thread.
+// Memory order   What happened before the call that ended the context is
+//                visible to whoever sees done() or anything that follows from
+//                it.
+// Destruction    Of a copy: no effect on the others, or on the tree.
+class Context {
+ public:
+  Context() = default;
+
+  // Whether it is time to stop. One atomic load: cheap enough for a loop.
+  bool done() const noexcept { return node_ != nullptr && node_->done(); }
+
+  // OK while not done, then CANCELLED or DEADLINE_EXCEEDED.
+  absl::Status status() const;
+
+  // OK while not done, then the reason given to Cancel, WithDeadline or
+  // WithTimeout; status() if there was none.
+  absl::Status cause() const;
+
+  // When the context will be done at the latest by wall clock;
+  // absl::InfiniteFuture() if it has no deadline. No later than its parent's.
+  absl::Time deadline() const;
+
+  // The value that WithValue<Key> attached last on the way here, else null.
+  // Lives as long as any context that was derived with it. Linear in the number
+  // of values.
+  template <class Key>
+  const typename Key::Type* value() const {
+    return static_cast<const typename Key::Type*>(
+        context_internal::FindValue(values_.get(), &context_internal::kKey<Key>));
+  }
+
+  // Blocks until done: for ever on a default context.
+  void AwaitDone() const;
+
+  // Blocks until done, or until `t` by wall clock. Returns done().
+  bool AwaitDoneUntil(absl::Time t) const;
+
+  // Blocks for `d`, and returns OK; or returns status() as soon as the context
+  // is done, at once if it is already. A `d` that is not positive does not
+  // block.
+  absl::Status SleepFor(absl::Duration d) const;
+
+  // Lets `f` run once when the context is done. If it is done already, `f` runs
+  // here and now, and the registration is empty; else in the thread that ends
+  // the context, before that call returns; or on DefaultExecutor() if it was a
+  // deadline. No lock of the library is held. `f` should be brief, since the
+  // others wait for it, and must not throw. A null `f` dies.
+  [[nodiscard]] DoneCallback OnDone(absl::AnyInvocable<void() &&> f) const;
+
+#ifdef __cpp_lib_jthread
+  // A token that is stopped when this context is done. For APIs that speak
+  // std::stop_token.
+  std::stop_token stop_token() const;
+#endif
+
+ private:
+  friend class CancelScope;
+  template <class Key>
+  friend Context WithValue(const Context& parent, typename Key::Type value);
+  friend Context WithoutCancel(const Context& parent);
+#ifdef __cpp_lib_jthread
+  friend CancelScope WithStopToken(const Context& parent,
+                                   std::stop_token token);
+#endif
+
+  Context(sync::RefPtr<context_internal::Node> node,
+          sync::RefPtr<context_internal::Value> values)
+      : node_(std::move(node)), values_(std::move(values)) {}
+
+  sync::RefPtr<context_internal::Node> node_;
+  sync::RefPtr<context_internal::Value> values_;
+};
+
+// Owns a context that was derived from a parent, and ends it. Movable; one that
+// was moved from may only be destroyed or assigned to.
+//
+// Blocks?        Cancel and the destructor run the callbacks of all contexts
+//                that they end, and wait for nothing else.
+// Order?         All contexts below are done before the first callback runs.
+// On error?      Cancel with an OK status dies: a cause says why.
+// Thread safety  Cancel and context, from any thread.
+// Memory order   See Context.
+// Destruction    Cancels. The context leaves its parent, so that a long-lived
+//                parent does not grow; copies of it live on, done.
+class [[nodiscard]] CancelScope {
+ public:
+  CancelScope(CancelScope&& other) noexcept = default;
+  CancelScope& operator=(CancelScope&& other) noexcept;
+  ~CancelScope();
+
+  const Context& context() const { return context_; }
+
+  // Ends the context with CANCELLED and the given cause. True for the one call
+  // that did it; false if it was done already.
+  bool Cancel(absl::Status cause = absl::CancelledError("context cancelled"));
+
+ private:
+  friend CancelScope WithCancel(const Context& parent);
+  friend CancelScope WithDeadline(const Context& parent, absl::Time t,
+                                  absl::Status cause);
+#ifdef __cpp_lib_jthread
+  friend CancelScope WithStopToken(const Context& parent,
+                                   std::stop_token token);
+#endif
+
+  CancelScope(const Context& parent, absl::Time deadline, absl::Status cause);
+
+  void End();
+
+  Context context_;
+#ifdef __cpp_lib_jthread
+  std::unique_ptr<std::stop_callback<absl::AnyInvocable<void()>>> stop_;
+#endif
+};
+
+// A context that ends when the scope says so, or when its parent ends. If the
+// parent is done, the new one is from the start, with the same cause.
+CancelScope WithCancel(const Context& parent);
+
+// The same, and ends by itself at `t` by wall clock, with DEADLINE_EXCEEDED and
+// the given cause; before this returns if `t` has passed. The distance to `t`
+// is measured once, so that a later jump of the wall clock does not move it.
+// Never fires early. A parent's earlier deadline wins.
+CancelScope WithDeadline(
+    const Context& parent, absl::Time t,
+    absl::Status cause =
+        absl::DeadlineExceededError("context deadline exceeded"));
+
+// The same, `d` from now.
+CancelScope WithTimeout(
+    const Context& parent, absl::Duration d,
+    absl::Status cause =
+        absl::DeadlineExceededError("context deadline exceeded"));
+
+#ifdef __cpp_lib_jthread
+// The same as WithCancel, and ends when `token` is stopped.
+CancelScope WithStopToken(const Context& parent, std::stop_token token);
+#endif
+
+// A context with a value on top of its parent's, found by its key: a type that
+// names the type of the value.
+//
+//   struct RequestId { using Type = std::string; };
+//   Context c = WithValue<RequestId>(parent, "r-17");
+//   if (const std::string* id = c.value<RequestId>()) …
+//
+// The value must be safe to read from several threads. For what belongs to a
+// request and crosses APIs, not as a way to pass optional arguments.
+template <class Key>
+Context WithValue(const Context& parent, typename Key::Type value) {
+  return Context(parent.node_,
+                 context_internal::MakeValue<typename Key::Type>(
+                     parent.values_, &context_internal::kKey<Key>,
+                     std::move(value)));
+}
+
+// The parent's values, without its cancellation and deadline: for clean-up that
+// must go on when everything else stops.
+Context WithoutCancel(const Context& parent);
+
+}  // namespace cohort
+
+#endif  // COHORT_CONTEXT_CONTEXT_H_

@@ -1,0 +1,77 @@
+#include "cohort/errgroup/wait_group.h"
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/sync/mutex.h"
+
+namespace cohort::errgroup {
+
+WaitGroup::~WaitGroup() {
+  sync::MutexLock lock(&mutex_);
+  ABSL_CHECK_EQ(count_, 0) << "errgroup::WaitGroup destroyed while counting";
+}
+
+void WaitGroup::Add(int delta) {
+  sync::MutexLock lock(&mutex_);
+  const int64_t sum = count_ + delta;
+  ABSL_CHECK(sum >= 0 && sum <= std::numeric_limits<int>::max())
+      << "errgroup::WaitGroup::Add(" << delta << ") on a count of " << count_;
+  count_ = sum;
+  // Under the lock, so that the waiter cannot destroy what is signalled.
+  if (count_ == 0) changed_.SignalAll();
+}
+
+void WaitGroup::Error(absl::Status error) {
+  ABSL_CHECK(!error.ok()) << "errgroup::WaitGroup::Error: the status is OK";
+  sync::MutexLock lock(&mutex_);
+  errors_.push_back(std::move(error));
+}
+
+absl::Status WaitGroup::Wait(const Context& context) {
+  // Takes the lock, so that the wake-up cannot fall between a waiter's look at
+  // the context and its sleep. Registered and removed outside the lock.
+  DoneCallback wake = context.OnDone([this] {
+    sync::MutexLock lock(&mutex_);
+    changed_.SignalAll();
+  });
+  BlockingScope blocking;
+  sync::MutexLock lock(&mutex_);
+  while (count_ != 0) {
+    if (context.done()) return context.cause();
+    changed_.Wait(&mutex_);
+  }
+  return MultiError(errors_);
+}
+
+std::vector<absl::Status> WaitGroup::errors() const {
+  sync::MutexLock lock(&mutex_);
+  return errors_;
+}
+
+absl::Status MultiError(absl::Span<const absl::Status> errors) {
+  absl::Status first;
+  std::string text;
+  int count = 0;
+  for (const absl::Status& error : errors) {
+    if (error.ok()) continue;
+    if (++count == 1) {
+      first = error;
+      text = absl::StrCat("multiple errors: ", error.message());
+    } else {
+      absl::StrAppend(&text, " | ", error.message());
+    }
+  }
+  return count <= 1 ? first : absl::Status(first.code(), text);
+}
+
+}  // namespace cohort::errgroup

@@ -1,0 +1,87 @@
+// Counts work that runs elsewhere, and collects all its errors.
+//
+//   cohort::errgroup::WaitGroup group;
+//   group.Add(2);
+//   StartElsewhere([&group](absl::Status status) {
+//     if (!status.ok()) group.Error(std::move(status));
+//     group.Done();
+//   });
+//   …
+//   absl::Status all = group.Wait();
+//
+// Use errgroup::Group instead where the work can be a task: it cannot forget to
+// call Done, and it can be cancelled.
+
+#ifndef COHORT_ERRGROUP_WAIT_GROUP_H_
+#define COHORT_ERRGROUP_WAIT_GROUP_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "cohort/context/context.h"
+#include "cohort/sync/mutex.h"
+
+namespace cohort::errgroup {
+
+// A counter of work, with a list of errors. Starts nothing itself.
+//
+// Blocks?        Wait does, announced with a BlockingScope.
+// Cancellation?  Of the wait alone, through the context it is given.
+// Order?         Errors are kept in the order of the Error calls.
+// On error?      Wait returns OK for none, the error itself for one, and
+//                MultiError of them for more. They are never reset.
+// Thread safety  All methods, from any thread. As with every counter, an Add
+//                that starts from 0 must happen before the Wait that is to see
+//                it.
+// Memory order   What happened before Done is visible to whoever returns from a
+//                Wait that it let through.
+// Destruction    Dies if the count is not 0, since somebody would still call
+//                Done. May follow at once the Wait that returned.
+//
+// Bad input dies before anything changes: a count that would be negative or
+// overflow, Error of an OK status.
+//
+// From facebookgo/errgroup.Group. What differs: Wait takes a context, and the
+// counter may not be destroyed while work is outstanding.
+class WaitGroup {
+ public:
+  WaitGroup() = default;
+  WaitGroup(const WaitGroup&) = delete;
+  WaitGroup& operator=(const WaitGroup&) = delete;
+  ~WaitGroup();
+
+  // Adds to the count of outstanding work; `delta` may be negative.
+  void Add(int delta);
+
+  // Takes one from it.
+  void Done() { Add(-1); }
+
+  // Records an error. Does not count the work as done.
+  void Error(absl::Status error);
+
+  // Blocks until the count is 0, and returns what the errors recorded so far
+  // come to. If `context` is done first, returns its cause(); one may wait
+  // again. May be called any number of times, from any threads.
+  absl::Status Wait(const Context& context = {});
+
+  // The errors recorded so far.
+  std::vector<absl::Status> errors() const;
+
+ private:
+  mutable sync::Mutex mutex_;
+  sync::CondVar changed_;
+  int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<absl::Status> errors_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Several errors as one: OK for none, the error itself for one, else a status
+// with the code of the first and the text "multiple errors: e1 | e2 | …". OK
+// statuses are left out. (facebookgo's NewMultiError.)
+absl::Status MultiError(absl::Span<const absl::Status> errors);
+
+}  // namespace cohort::errgroup
+
+#endif  // COHORT_ERRGROUP_WAIT_GROUP_H_

@@ -1,0 +1,116 @@
+// The engine under every pool of pools.h: one queue, threads that come and go,
+// and a monitor that keeps the promise of progress.
+
+#ifndef COHORT_EXECUTOR_INTERNAL_WORKER_POOL_H_
+#define COHORT_EXECUTOR_INTERNAL_WORKER_POOL_H_
+
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "cohort/executor/executor.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort {
+
+// A look at a pool; exact at one moment of the call.
+struct PoolStats {
+  int threads = 0;             // all threads of the pool
+  int idle = 0;                // of these, without work
+  int blocked = 0;             // of these, in a BlockingScope
+  int64_t queued = 0;          // tasks that have not started
+  int64_t start_failures = 0;  // threads that the system refused, ever
+  bool at_cap = false;  // tasks are queued, and no more threads are allowed
+};
+
+namespace executor_internal {
+
+struct PoolPolicy {
+  std::string name;  // of the threads
+  int workers;       // threads that run tasks at once while none blocks
+  int max_threads;
+  bool grows;  // replaces threads that block
+  bool one_task_per_thread;
+  absl::Duration keep_alive;
+};
+
+class WorkerPool : public Executor {
+ public:
+  ~WorkerPool() override;
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  void Submit(Task task) final;
+
+  PoolStats stats() const;
+
+ protected:
+  explicit WorkerPool(PoolPolicy policy);
+
+ private:
+  struct Worker {
+    sync::Thread thread;
+    std::list<Worker>::iterator self;
+    std::optional<sync::ThreadProbe> probe;  // set once the thread runs
+    sync::CondVar wake;
+    bool woken = false;  // taken off idle_ to run a task
+    bool ran = false;    // has run a task
+  };
+
+  void BlockingBegan() final;
+  void BlockingEnded() final;
+
+  // A worker's life: take tasks until there is none, then leave.
+  void RunWorker(Worker* self);
+  bool NextTask(Worker* self, std::list<Task>* task);
+  void Leave(Worker* self);
+  bool Park(Worker* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Threads that may run a task right now: neither idle nor announced as
+  // blocked.
+  int64_t Active() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How many of these there should be at most.
+  int64_t Allowed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether tasks are queued that no thread is on its way to.
+  bool Stuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Sends a thread for each queued task, as far as that is allowed. To be
+  // called after every change that allows more.
+  void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void WakeMonitor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunMonitor();
+  std::vector<sync::ThreadProbe> SampleWorkers() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const PoolPolicy policy_;
+
+  mutable sync::Mutex mutex_;
+  // Lists, so that a task changes hands without moving: a move would run the
+  // user's move constructor under the lock.
+  std::list<Task> queue_ ABSL_GUARDED_BY(mutex_);
+  std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Worker*> idle_ ABSL_GUARDED_BY(mutex_);  // the latest at the back
+  int64_t arriving_ ABSL_GUARDED_BY(mutex_) = 0;  // sent, not yet at the queue
+  int64_t blocked_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t boost_ ABSL_GUARDED_BY(mutex_) = 0;  // what the monitor allows on top
+  int64_t started_ ABSL_GUARDED_BY(mutex_) = 0;  // tasks, ever
+  int64_t start_failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  sync::Thread monitor_ ABSL_GUARDED_BY(mutex_);
+  sync::CondVar monitor_wake_;
+  bool monitor_stop_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace executor_internal
+}  // namespace cohort
+
+#endif  // COHORT_EXECUTOR_INTERNAL_WORKER_POOL_H_

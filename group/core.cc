@@ -1,0 +1,532 @@
+#include "cohort/group/core.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <string>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#if defined(__GNUC__)
+#include <cxxabi.h>
+#endif
+
+#include "absl/base/config.h"
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/ref_ptr.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort::group_internal {
+namespace {
+
+// How many tasks a runner takes before it queues up behind the executor's other
+// work.
+constexpr int kTasksPerRunner = 16;
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+// The type of the exception being handled.
+std::string ExceptionType() {
+#if defined(__GNUC__)
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  if (type == nullptr) return "unknown";
+  int status = 0;
+  char* readable =
+      abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  std::string name = status == 0 ? readable : type->name();
+  std::free(readable);
+  return name;
+#else
+  return "unknown";
+#endif
+}
+#endif
+
+}  // namespace
+
+struct Core::Parked {
+  Entries entry;
+  Admission answer = Admission::kFull;  // kFull: none yet
+  sync::CondVar answered;
+};
+
+// The frames of a thread form a stack of their own, since a task may wait for a
+// group and so run tasks within it. The destructor is the end of the task,
+// also where that is the end of its thread (pthread_exit).
+class Core::Frame {
+ public:
+  Frame(Core* core, Entries* entry);
+  ~Frame();
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+
+  enum class Fate { kRan, kSkipped };
+
+  Core* core() const { return core_; }
+  Frame* below() const { return below_; }
+  static Frame* Top() { return Current(); }
+
+  Fate fate = Fate::kRan;
+  std::optional<absl::Status> status;  // none where the task ended its thread
+  std::exception_ptr exception;
+  bool waiting = false;  // counted in core->self_waiting_
+  // In: whether the caller could go on with another task. Out, through the
+  // pointer: whether it must.
+  bool* go_on = nullptr;
+
+ private:
+  struct Tag;
+  static Frame*& Current() { return sync::ThreadLocal<Frame*, Tag>::Get(); }
+
+  Core* const core_;
+  Entries* const entry_;
+  Frame* const below_;
+};
+
+Core::Frame::Frame(Core* core, Entries* entry)
+    : core_(core), entry_(entry), below_(Current()) {
+  Current() = this;
+}
+
+Core::Frame::~Frame() {
+  const int64_t index = entry_->front().index;
+  entry_->clear();  // the functor is gone before anyone may know of the end
+  sync::Point("task.end");
+  Core* const core = core_;
+  if (fate == Fate::kSkipped) {
+    status.emplace();
+  } else if (!status.has_value()) {
+    status = absl::InternalError(
+        absl::StrCat(core->Label(), ": task ", index, " ended its thread"));
+  }
+  const bool failed = !status->ok();
+  const bool first = failed && core->RecordError(index, *status, exception);
+  sync::Point("task.recorded");
+  if (first && core->policy_.cancel_on_error) core->scope_.Cancel(*status);
+  Current() = below_;
+  int64_t runners = 0;
+  {
+    sync::MutexLock lock(&core->mutex_);
+    --core->running_;
+    if (waiting) --core->self_waiting_;  // ended its thread within Wait
+    if (fate == Fate::kSkipped) {
+      ++core->skipped_;
+      core->cut_short_ = true;
+    } else {
+      ++(failed ? core->failed_ : core->succeeded_);
+    }
+    core->AcceptParked();
+    if (go_on != nullptr && *go_on) {
+      *go_on = core->Startable() > core->runners_coming_;
+      if (*go_on) ++core->runners_coming_;
+    }
+    runners = core->ClaimRunners();
+    core->WakeIfFinished();
+  }
+  sync::Point("task.uncounted");
+  core->SendRunners(runners);
+}
+
+bool Core::RecordError(int64_t index, const absl::Status& status,
+                       std::exception_ptr& exception) {
+  sync::MutexLock lock(&mutex_);
+  // What a task returns because it was told to stop is no cause of its own.
+  const absl::Status cancelled = context().status();
+  if (!cancelled.ok() && (status.code() == cancelled.code() ||
+                          status == context().cause())) {
+    cut_short_ = true;
+    return false;
+  }
+  if (exception_ == nullptr) exception_.swap(exception);
+  const bool first = first_error_.ok();
+  if (first) first_error_ = status;
+  if (!first && !policy_.keep_all_errors) return false;
+  if (errors_.size() < kMaxErrors) {
+    errors_.push_back({.index = index, .status = status});
+  } else {
+    ++errors_dropped_;
+  }
+  return first;
+}
+
+sync::RefPtr<Core> Core::Create(const Context& parent, Policy policy) {
+  return sync::RefPtr<Core>::Adopt(new Core(parent, std::move(policy)));
+}
+
+Core::Core(const Context& parent, Policy policy)
+    : policy_(std::move(policy)),
+      executor_(policy_.executor == nullptr ? DefaultExecutor()
+                                            : *policy_.executor),
+      limit_(policy_.limit),
+      scope_(WithCancel(parent)) {
+  CheckSize("limit", policy_.limit);
+  CheckSize("queue", policy_.queue);
+  on_cancelled_ = scope_.context().OnDone([this] { OnCancelled(); });
+}
+
+void Core::Unref() {
+  if (references_.Unref()) delete this;
+}
+
+std::string Core::Label() const {
+  return policy_.name.empty()
+             ? policy_.type
+             : absl::StrCat(policy_.type, " '", policy_.name, "'");
+}
+
+void Core::CheckSize(const char* what, int size) const {
+  ABSL_CHECK_GE(size, 0) << Label() << ": " << what << " is " << size
+                         << "; the name for no bound is kUnlimited";
+}
+
+bool Core::InsideTask() const {
+  for (const Frame* frame = Frame::Top(); frame != nullptr;
+       frame = frame->below()) {
+    if (frame->core() == this) return true;
+  }
+  return false;
+}
+
+bool Core::RefusesWork() const {
+  return !policy_.run_after_cancel && (ended_ || context().done());
+}
+
+bool Core::HasPlace() const {
+  if (limit_ == kUnlimited || policy_.queue == kUnlimited) return true;
+  const int64_t taken = running_ + static_cast<int64_t>(queue_.size());
+  return taken < int64_t{limit_} + policy_.queue;
+}
+
+void Core::Accept(Entries& entry) {
+  entry.front().index = accepted_++;
+  queue_.splice(queue_.end(), entry);
+  if (helpers_ > 0) work_.Signal();
+}
+
+void Core::AcceptParked() {
+  while (!parked_.empty() && HasPlace()) {
+    Parked* const parked = parked_.front();
+    parked_.pop_front();
+    Accept(parked->entry);
+    parked->answer = Admission::kAccepted;
+    parked->answered.Signal();
+  }
+}
+
+Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
+  ABSL_CHECK(task) << Label() << "::" << method << ": null task";
+  Parked submission;
+  submission.entry.push_back({.task = std::move(task)});
+  sync::Point("submit.checked");
+  int64_t runners = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    if (RefusesWork()) {
+      ++refused_;
+      cut_short_ = true;
+      return Admission::kCancelled;
+    }
+    // Those who park are first in line.
+    if (HasPlace() && parked_.empty()) {
+      submission.answer = Admission::kAccepted;
+    } else if (when_full == WhenFull::kRefuse) {
+      ++refused_;
+      return Admission::kFull;
+    } else if (InsideTask()) {
+      // To wait here would be to wait for oneself; to run the task here could
+      // be to wait for a lock that the caller holds.
+      submission.answer = Admission::kAccepted;
+    } else {
+      parked_.push_back(&submission);
+    }
+    if (submission.answer == Admission::kAccepted) {
+      Accept(submission.entry);
+      runners = ClaimRunners();
+    }
+  }
+  if (submission.answer == Admission::kAccepted) {
+    SendRunners(runners);
+    return Admission::kAccepted;
+  }
+  sync::Point("submit.park");
+  BlockingScope blocking;
+  sync::MutexLock lock(&mutex_);
+  while (submission.answer == Admission::kFull) {
+    submission.answered.Wait(&mutex_);
+  }
+  return submission.answer;
+}
+
+int64_t Core::Startable() const {
+  const int64_t queued = static_cast<int64_t>(queue_.size());
+  if (limit_ == kUnlimited) return queued;
+  return std::clamp<int64_t>(limit_ - running_, 0, queued);
+}
+
+int64_t Core::ClaimRunners() {
+  const int64_t missing = std::max<int64_t>(0, Startable() - runners_coming_);
+  runners_coming_ += missing;
+  if (missing > 0 && helpers_ > 0) work_.Signal();
+  return missing;
+}
+
+void Core::SendRunners(int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    executor_.Submit([core = sync::RefPtr<Core>::Share(this)] { core->Run(); });
+  }
+}
+
+bool Core::Take(Entries& entry) {
+  if (Startable() == 0) return false;
+  entry.splice(entry.begin(), queue_, queue_.begin());
+  ++running_;
+  return true;
+}
+
+void Core::Run() {
+  Entries entry;
+  for (int left = kTasksPerRunner; left > 0; --left) {
+    {
+      sync::MutexLock lock(&mutex_);
+      --runners_coming_;
+      if (!Take(entry)) return;
+    }
+    if (!RunTaken(entry, /*may_go_on=*/left > 1)) return;
+  }
+}
+
+bool Core::RunTaken(Entries& entry, bool may_go_on) {
+  bool go_on = may_go_on;
+  {
+    Frame frame(this, &entry);
+    frame.go_on = &go_on;
+    sync::Point("task.begin");
+    if (!policy_.run_after_cancel && context().done()) {
+      frame.fate = Frame::Fate::kSkipped;
+    } else {
+      frame.status = Invoke(entry.front(), frame.exception);
+    }
+  }
+  return go_on;
+}
+
+absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
+#ifdef ABSL_HAVE_EXCEPTIONS
+  if (policy_.exceptions == Exceptions::kCapture) {
+    std::string thrown;
+    try {
+      return std::move(entry.task)(context());
+#ifdef __GLIBCXX__
+    } catch (const abi::__forced_unwind&) {
+      throw;  // the thread ends; that cannot be stopped
+#endif
+    } catch (const std::exception& e) {
+      thrown = absl::StrCat(ExceptionType(), ": ", e.what());
+      exception = std::current_exception();
+    } catch (...) {
+      thrown = ExceptionType();
+      exception = std::current_exception();
+    }
+    return absl::InternalError(absl::StrCat(Label(), ": task ", entry.index,
+                                            " threw ", thrown));
+  }
+#endif
+  return [&]() noexcept { return std::move(entry.task)(context()); }();
+}
+
+void Core::OnCancelled() {
+  if (policy_.run_after_cancel) return;
+  Entries skipped;
+  int64_t count = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    skipped.swap(queue_);
+    count = static_cast<int64_t>(skipped.size());
+    dropping_ += count;
+    if (count > 0 || !parked_.empty()) cut_short_ = true;
+    refused_ += static_cast<int64_t>(parked_.size());
+    for (Parked* parked : parked_) {
+      parked->answer = Admission::kCancelled;
+      parked->answered.Signal();
+    }
+    parked_.clear();
+  }
+  skipped.clear();
+  sync::MutexLock lock(&mutex_);
+  dropping_ -= count;
+  skipped_ += count;
+  WakeIfFinished();
+}
+
+int64_t Core::Outstanding() const {
+  return running_ + dropping_ + static_cast<int64_t>(queue_.size()) +
+         static_cast<int64_t>(parked_.size());
+}
+
+bool Core::Finished(bool inside) const {
+  return Outstanding() == (inside ? self_waiting_ : 0);
+}
+
+void Core::WakeIfFinished() {
+  if (Outstanding() > self_waiting_) return;
+  finished_.SignalAll();
+  work_.SignalAll();
+}
+
+int64_t Core::EnterSelfWait() {
+  int64_t count = 0;
+  for (Frame* frame = Frame::Top(); frame != nullptr; frame = frame->below()) {
+    if (frame->core() != this || frame->waiting) continue;
+    frame->waiting = true;
+    ++count;
+  }
+  self_waiting_ += count;
+  if (count > 0) WakeIfFinished();
+  return count;
+}
+
+void Core::LeaveSelfWait(int64_t count) {
+  self_waiting_ -= count;
+  for (Frame* frame = Frame::Top(); count > 0; frame = frame->below()) {
+    if (frame->core() != this || !frame->waiting) continue;
+    frame->waiting = false;
+    --count;
+  }
+}
+
+absl::Status Core::Wait(WaitPolicy policy) {
+  const bool inside = InsideTask();
+  const bool help = policy == WaitPolicy::kHelp;
+  Entries entry;
+  sync::Point("wait.checked");
+  mutex_.Lock();
+  const int64_t entered = EnterSelfWait();
+  while (!Finished(inside)) {
+    if (help && Take(entry)) {
+      mutex_.Unlock();
+      const bool go_on = RunTaken(entry, /*may_go_on=*/true);
+      mutex_.Lock();
+      if (go_on) --runners_coming_;
+    } else {
+      mutex_.Unlock();
+      sync::Point("wait.park");
+      Park(inside, help, sync::SteadyTime::InfiniteFuture());
+      mutex_.Lock();
+    }
+  }
+  LeaveSelfWait(entered);
+  mutex_.Unlock();
+  return EndWait(inside);
+}
+
+absl::Status Core::WaitUntil(sync::SteadyTime deadline) {
+  const bool inside = InsideTask();
+  mutex_.Lock();
+  const int64_t entered = EnterSelfWait();
+  bool finished = Finished(inside);
+  if (!finished) {
+    mutex_.Unlock();
+    finished = Park(inside, /*help=*/false, deadline);
+    mutex_.Lock();
+  }
+  LeaveSelfWait(entered);
+  mutex_.Unlock();
+  if (!finished) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(Label(), "::WaitUntil: tasks are still outstanding"));
+  }
+  return EndWait(inside);
+}
+
+bool Core::Park(bool inside, bool help, sync::SteadyTime deadline) {
+  BlockingScope blocking;
+  sync::MutexLock lock(&mutex_);
+  bool expired = false;
+  while (!Finished(inside) && !expired && !(help && Startable() > 0)) {
+    if (help) {
+      ++helpers_;
+      expired = work_.WaitUntil(&mutex_, deadline);
+      --helpers_;
+    } else {
+      expired = finished_.WaitUntil(&mutex_, deadline);
+    }
+  }
+  return Finished(inside);
+}
+
+absl::Status Core::EndWait(bool inside) {
+  absl::Status result;
+  bool end = false;
+  {
+    sync::MutexLock lock(&mutex_);
+    result = first_error_;
+    if (result.ok() && cut_short_) {
+      result = context().done() ? context().cause() : EndedByWait();
+    }
+    // A task that waits for its own group cannot know that it is over.
+    end = policy_.wait_ends_group && !inside && !ended_;
+    if (end) ended_ = true;
+  }
+  if (end) scope_.Cancel(result.ok() ? EndedByWait() : result);
+  return result;
+}
+
+absl::Status Core::EndedByWait() const {
+  return absl::CancelledError(absl::StrCat(Label(), ": Wait has returned"));
+}
+
+void Core::SetLimit(int limit) {
+  CheckSize("SetLimit: limit", limit);
+  int64_t runners = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    limit_ = limit;
+    AcceptParked();
+    runners = ClaimRunners();
+  }
+  SendRunners(runners);
+}
+
+void Core::Close() {
+  ABSL_CHECK(!InsideTask()) << Label()
+                            << " destroyed by one of its own tasks";
+  scope_.Cancel(absl::CancelledError(absl::StrCat(Label(), " destroyed")));
+  Wait(WaitPolicy::kHelp).IgnoreError();
+  on_cancelled_ = DoneCallback();
+}
+
+std::vector<TaskError> Core::errors() const {
+  sync::MutexLock lock(&mutex_);
+  return errors_;
+}
+
+std::exception_ptr Core::TakeException() {
+  sync::MutexLock lock(&mutex_);
+  return std::exchange(exception_, nullptr);
+}
+
+Stats Core::stats() const {
+  sync::MutexLock lock(&mutex_);
+  return {.accepted = accepted_,
+          .queued = static_cast<int64_t>(queue_.size()) + dropping_,
+          .running = running_,
+          .succeeded = succeeded_,
+          .failed = failed_,
+          .skipped = skipped_,
+          .refused = refused_,
+          .parked = static_cast<int64_t>(parked_.size()),
+          .errors_dropped = errors_dropped_};
+}
+
+}  // namespace cohort::group_internal

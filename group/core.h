@@ -1,0 +1,178 @@
+// The engine under every group: admission, slots, outcomes, waiting. Internal:
+// each package on top is a thin policy over it.
+//
+// A group keeps its own queue. For each task that may start it sends a runner
+// to the executor, which takes the oldest queued task when it arrives. So a
+// waiter can run tasks of its group, and only of its group, without the
+// executor's help; a runner that finds nothing left goes home. A runner holds a
+// reference to the core, never to the group, which may be gone by then.
+//
+// What happens at a task's end, in this order (each step is visible before the
+// next one): the outcome is recorded; siblings are cancelled; the slot is freed
+// and handed on; the task is counted out, and waiters learn of it.
+
+#ifndef COHORT_GROUP_CORE_H_
+#define COHORT_GROUP_CORE_H_
+
+#include <cstdint>
+#include <exception>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::group_internal {
+
+struct Policy {
+  std::string type = "";  // whose core this is, for messages: "errgroup::Group"
+  std::string name = "";  // the user's name for it; may be empty
+  int limit = kUnlimited;
+  int queue = 0;
+  bool cancel_on_error = true;
+  bool run_after_cancel = false;
+  bool keep_all_errors = false;
+  // Whether the end of Wait ends the context, and so the group.
+  bool wait_ends_group = true;
+  Exceptions exceptions = Exceptions::kCapture;
+  Executor* executor = nullptr;  // DefaultExecutor()
+};
+
+enum class WhenFull { kBlock, kRefuse };
+
+class Core {
+ public:
+  // A core whose context derives from `parent`. Dies on a negative size.
+  static sync::RefPtr<Core> Create(const Context& parent, Policy policy);
+
+  void Ref() const { references_.Ref(); }
+  void Unref();
+
+  // Submits `task`; `method` is for the message if it is null. Blocks only with
+  // kBlock, and not inside a task of this group.
+  Admission Submit(const char* method, Task task, WhenFull when_full);
+
+  absl::Status Wait(WaitPolicy policy);
+  // DEADLINE_EXCEEDED if the group is not done at `deadline`. Runs no tasks,
+  // since these might take longer.
+  absl::Status WaitUntil(sync::SteadyTime deadline);
+
+  bool Cancel(absl::Status cause) { return scope_.Cancel(std::move(cause)); }
+  void SetLimit(int limit);
+
+  // What a group's destructor does: cancels, waits, and cuts the core off from
+  // the tree. Dies inside a task of the group.
+  void Close();
+
+  const Context& context() const { return scope_.context(); }
+  std::vector<TaskError> errors() const;
+  std::exception_ptr TakeException();
+  Stats stats() const;
+
+ private:
+  struct Entry {
+    Task task = nullptr;
+    int64_t index = 0;
+  };
+  // In lists of their own, entries change hands without moving: a move would
+  // run the user's move constructor under the lock.
+  using Entries = std::list<Entry>;
+  struct Parked;  // a submission that blocks
+  class Frame;    // a task that runs, on the stack of its thread
+
+  Core(const Context& parent, Policy policy);
+  ~Core() = default;
+
+  void CheckSize(const char* what, int size) const;
+  // Whether the calling thread is inside a task of this group, however deep.
+  bool InsideTask() const;
+
+  bool RefusesWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Accept(Entries& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AcceptParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Tasks that may start now.
+  int64_t Startable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How many runners have to be sent so that each of these has one; they then
+  // count as coming.
+  int64_t ClaimRunners() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendRunners(int64_t count);
+  void Run();
+
+  // Takes a slot and the oldest task, if there are both.
+  bool Take(Entries& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Runs what was taken. True if the caller has to look for more: it then
+  // counts as a runner that is coming.
+  bool RunTaken(Entries& entry, bool may_go_on);
+  absl::Status Invoke(Entry& entry, std::exception_ptr& exception);
+  // True for the group's first error. Takes the exception, if it is the first.
+  bool RecordError(int64_t index, const absl::Status& status,
+                   std::exception_ptr& exception);
+
+  void OnCancelled();
+
+  int64_t Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Finished(bool inside) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeIfFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Blocks until the group is finished, the deadline, or, with `help`, until
+  // there is a task to run. Returns whether it is finished.
+  bool Park(bool inside, bool help, sync::SteadyTime deadline);
+  // Once it is finished: what Wait returns.
+  absl::Status EndWait(bool inside);
+  absl::Status EndedByWait() const;
+  // Counts tasks of this group below on the calling thread's stack as waiting
+  // for the group, so that nobody waits for them; returns how many. The
+  // opposite takes that back.
+  int64_t EnterSelfWait() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeaveSelfWait(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  std::string Label() const;
+
+  const Policy policy_;
+  Executor& executor_;
+  sync::RefCount references_;
+
+  mutable sync::Mutex mutex_;
+  sync::CondVar finished_;  // waited on by those who only wait
+  sync::CondVar work_;      // by those who would also run a task
+
+  int limit_ ABSL_GUARDED_BY(mutex_);
+  Entries queue_ ABSL_GUARDED_BY(mutex_);
+  std::list<Parked*> parked_ ABSL_GUARDED_BY(mutex_);
+  int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // also the slots taken
+  int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
+  int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_
+  int64_t self_waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  int64_t accepted_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t succeeded_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t skipped_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t errors_dropped_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // Something was skipped, refused or ended by the cancellation.
+  bool cut_short_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by a Wait that returned
+  absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
+  std::vector<TaskError> errors_ ABSL_GUARDED_BY(mutex_);
+  std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);
+
+  // Last, and in this order: the callback uses all of the above.
+  CancelScope scope_;
+  DoneCallback on_cancelled_;
+};
+
+}  // namespace cohort::group_internal
+
+#endif  // COHORT_GROUP_CORE_H_

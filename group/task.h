@@ -1,0 +1,86 @@
+// What a group accepts as a task, and the one shape it becomes inside.
+
+#ifndef COHORT_GROUP_TASK_H_
+#define COHORT_GROUP_TASK_H_
+
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "cohort/context/context.h"
+
+namespace cohort {
+namespace group_internal {
+
+template <class R>
+concept TaskResult = std::same_as<R, void> || std::same_as<R, absl::Status>;
+
+template <class F>
+concept TaskWithContext =
+    std::invocable<F, const Context&> &&
+    TaskResult<std::invoke_result_t<F, const Context&>>;
+
+template <class F>
+concept TaskWithoutContext =
+    std::invocable<F> && TaskResult<std::invoke_result_t<F>>;
+
+}  // namespace group_internal
+
+// A task of a group: a callable, movable, of one of these forms:
+//
+//   () -> void                 ends well unless it throws
+//   () -> absl::Status
+//   (const Context&) -> void   is told when to stop
+//   (const Context&) -> absl::Status
+//
+// It is called once, as an rvalue, and destroyed before it is counted out. One
+// that can be called in both ways is given the context.
+template <class F>
+concept GroupTask =
+    std::move_constructible<F> && (group_internal::TaskWithContext<F> ||
+                                   group_internal::TaskWithoutContext<F>);
+
+namespace group_internal {
+
+using Task = absl::AnyInvocable<absl::Status(const Context&) &&>;
+
+// Whether a callable that can be null is. (A lambda without captures compares
+// with nullptr through its conversion to a function pointer; it is never null.)
+template <class F>
+bool IsNull(const F& callable) {
+  if constexpr (!std::is_empty_v<F> && requires { callable == nullptr; }) {
+    return callable == nullptr;
+  } else {
+    return false;
+  }
+}
+
+// The common shape of a task; null for a callable that is null.
+template <GroupTask F>
+Task MakeTask(F task) {
+  if (IsNull(task)) return nullptr;
+  return [task = std::move(task)](
+             [[maybe_unused]] const Context& context) mutable -> absl::Status {
+    if constexpr (TaskWithContext<F>) {
+      if constexpr (std::is_void_v<std::invoke_result_t<F, const Context&>>) {
+        std::invoke(std::move(task), context);
+        return absl::OkStatus();
+      } else {
+        return std::invoke(std::move(task), context);
+      }
+    } else if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+      std::invoke(std::move(task));
+      return absl::OkStatus();
+    } else {
+      return std::invoke(std::move(task));
+    }
+  };
+}
+
+}  // namespace group_internal
+}  // namespace cohort
+
+#endif  // COHORT_GROUP_TASK_H_

@@ -1,0 +1,90 @@
+// The two clocks, and sleeping.
+//
+// Users speak of deadlines as absl::Time. Inside, everything that waits is
+// measured on the monotonic clock, so that a jump of the wall clock (NTP, a
+// person, a resume from suspend) neither loses a wake-up nor repeats one.
+
+#ifndef COHORT_SYNC_CLOCK_H_
+#define COHORT_SYNC_CLOCK_H_
+
+#include <time.h>
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <limits>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace cohort::sync {
+inline namespace real {
+
+// Reads the wall clock. Never blocks.
+inline absl::Time Now() { return absl::Now(); }
+
+// A point on the monotonic clock, to the nanosecond. Arithmetic saturates at
+// InfiniteFuture().
+class SteadyTime {
+ public:
+  // The clock's epoch, which means nothing by itself.
+  constexpr SteadyTime() = default;
+
+  static SteadyTime Now() {
+    return SteadyTime(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                          std::chrono::steady_clock::now().time_since_epoch())
+                          .count());
+  }
+
+  static constexpr SteadyTime InfiniteFuture() {
+    return SteadyTime(std::numeric_limits<int64_t>::max());
+  }
+
+  // The steady time at which the wall clock will read `time`, if nobody sets it
+  // meanwhile.
+  static SteadyTime At(absl::Time time) {
+    // Wall clock first: a pause between the two readings must make the result
+    // late, never early.
+    const absl::Duration left = time - sync::Now();
+    return Now() + left;
+  }
+
+  friend SteadyTime operator+(SteadyTime time, absl::Duration duration) {
+    // ToInt64Nanoseconds saturates; the sum has to as well.
+    const int64_t nanos = absl::ToInt64Nanoseconds(duration);
+    int64_t sum;
+    if (__builtin_add_overflow(time.nanos_, nanos, &sum)) {
+      return nanos > 0 ? InfiniteFuture() : SteadyTime();
+    }
+    return SteadyTime(sum);
+  }
+
+  friend absl::Duration operator-(SteadyTime a, SteadyTime b) {
+    if (a == InfiniteFuture()) return absl::InfiniteDuration();
+    return absl::Nanoseconds(a.nanos_) - absl::Nanoseconds(b.nanos_);
+  }
+
+  friend constexpr auto operator<=>(SteadyTime, SteadyTime) = default;
+
+ private:
+  explicit constexpr SteadyTime(int64_t nanos) : nanos_(nanos) {}
+
+  int64_t nanos_ = 0;
+};
+
+// Processor time that all threads of the process have used; for heuristics.
+inline absl::Duration ProcessCpuTime() {
+  timespec time;
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) != 0) {
+    return absl::ZeroDuration();
+  }
+  return absl::DurationFromTimespec(time);
+}
+
+// Blocks the calling thread for `duration`; not at all if that is negative.
+inline void SleepFor(absl::Duration duration) { absl::SleepFor(duration); }
+
+}  // namespace real
+}  // namespace cohort::sync
+
+#endif  // COHORT_SYNC_CLOCK_H_
