@@ -79,7 +79,7 @@ installed_version() {
 bazel_works() {
   (cd "$root" && timeout 600 "$1" query --noshow_progress \
     "@abseil-cpp//absl/base:config + @googletest//:gtest") </dev/null \
-    >"$probe_log" 2>&1
+    >"$probe_log" 2>&1 9>&- # the server would inherit the lock, and keep it
 }
 
 probe_log="$(mktemp)"
@@ -410,7 +410,7 @@ fetch_sources() {
 mkdir -p "$cache"
 # Two checkouts may be set up at once.
 exec 9>"$cache/lock"
-flock 9
+flock -w 1800 9 || die "another tools/setup.sh holds $cache/lock"
 
 if [[ ${#missing[@]} != 0 ]]; then
   say "installing ${missing[*]}"
