@@ -107,6 +107,7 @@ Core::Frame::~Frame() {
   if (fate == Fate::kSkipped) {
     status.emplace();
   } else if (!status.has_value()) {
+    go_on = nullptr;  // there is no caller any more
     status = absl::InternalError(
         absl::StrCat(core->Label(), ": task ", index, " ended its thread"));
   }
@@ -215,7 +216,8 @@ void Core::Accept(Entries& entry) {
 }
 
 void Core::AcceptParked() {
-  while (!parked_.empty() && HasPlace()) {
+  // Once the group is cancelled, OnCancelled has an answer for them.
+  while (!parked_.empty() && !RefusesWork() && HasPlace()) {
     Parked* const parked = parked_.front();
     parked_.pop_front();
     Accept(parked->entry);

@@ -1,0 +1,396 @@
+// The laws that every group of cohort obeys, each with a test of its name.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/errgroup/group.h"
+#include "cohort/executor/pools.h"
+#include "cohort/group/test_util.h"
+#include "cohort/group/types.h"
+#include "gtest/gtest.h"
+
+namespace cohort::errgroup {
+namespace {
+
+using ::cohort::testing::Await;
+using ::cohort::testing::Caller;
+
+absl::Status Fail(const std::string& text) {
+  return absl::InvalidArgumentError(text);
+}
+
+// Runs its function when the last copy of what holds it is destroyed.
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> f)
+      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
+
+ private:
+  std::shared_ptr<void> guard_;
+};
+
+TEST(LawAccounted, SubmissionSaysWhatHappened) {
+  absl::Notification release;
+  Group group(Context(), {.limit = 1});
+  EXPECT_EQ(group.Go([&release] { release.WaitForNotification(); }),
+            Admission::kAccepted);
+  EXPECT_EQ(group.TryGo([] {}), Admission::kFull);
+  group.Cancel();
+  EXPECT_EQ(group.Go([] {}), Admission::kCancelled);
+  release.Notify();
+  group.Wait().IgnoreError();
+}
+
+TEST(LawAccounted, AParkedSubmissionIsOutstanding) {
+  absl::Notification release;
+  Group group(Options{.limit = 1});
+  group.Go([&release] { release.WaitForNotification(); });
+  std::atomic<bool> ran{false};
+  Caller producer([&] {
+    EXPECT_EQ(group.Go([&ran] { ran = true; }), Admission::kAccepted);
+  });
+  Await([&group] { return group.stats().parked == 1; });
+  Caller releaser([&] { release.Notify(); });
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_TRUE(ran);
+}
+
+TEST(LawAccounted, EveryAcceptedTaskIsRunOrSkipped) {
+  for (int round = 0; round < 200; ++round) {
+    Group group(Context(), {.limit = 2, .queue = 8});
+    std::atomic<int> ran{0};
+    std::atomic<int> accepted{0};
+    std::optional<Caller> producers[3];
+    for (auto& producer : producers) {
+      producer.emplace([&] {
+        for (int i = 0; i < 20; ++i) {
+          const bool try_go = i % 2 == 0;
+          auto task = [&ran] { ++ran; };
+          const Admission admission =
+              try_go ? group.TryGo(task) : group.Go(task);
+          if (admission == Admission::kAccepted) ++accepted;
+        }
+      });
+    }
+    Caller canceller([&group] { group.Cancel(Fail("enough")); });
+    for (auto& producer : producers) producer->Join();
+    canceller.Join();
+    const absl::Status status = group.Wait();
+    const Stats stats = group.stats();
+    EXPECT_EQ(stats.accepted, accepted);
+    EXPECT_EQ(stats.succeeded, ran);
+    EXPECT_EQ(stats.accepted, stats.succeeded + stats.skipped);
+    EXPECT_EQ(stats.accepted + stats.refused, 60);
+    EXPECT_EQ(status.ok() || status == Fail("enough"), true) << status;
+  }
+}
+
+TEST(LawStructured, TheDestructorCancelsThenWaits) {
+  std::atomic<bool> ended{false};
+  absl::Notification started;
+  {
+    Group group{Context()};
+    group.Go([&](const Context& context) {
+      started.Notify();
+      context.AwaitDone();
+      ended = true;
+    });
+    started.WaitForNotification();
+  }
+  EXPECT_TRUE(ended);
+}
+
+TEST(LawStructured, CapturesAreGoneWhenWaitReturns) {
+  auto alive = std::make_shared<int>(0);
+  Group group(Context(), {.limit = 1, .queue = kUnlimited});
+  absl::Notification queued;
+  group.Go([alive, &queued] {
+    queued.WaitForNotification();
+    return Fail("boom");
+  });
+  for (int i = 0; i < 10; ++i) group.Go([alive] {});  // skipped
+  queued.Notify();
+  EXPECT_EQ(group.Wait(), Fail("boom"));
+  EXPECT_EQ(alive.use_count(), 1);
+}
+
+TEST(LawOrderAtATasksEnd, TheErrorIsRecordedBeforeSiblingsAreCancelled) {
+  Group group{Context()};
+  absl::Status at_cancel;
+  DoneCallback callback =
+      group.context().OnDone([&] { at_cancel = group.errors().at(0).status; });
+  group.Go([] { return Fail("cause"); });
+  EXPECT_EQ(group.Wait(), Fail("cause"));
+  EXPECT_EQ(at_cancel, Fail("cause"));
+}
+
+TEST(LawOrderAtATasksEnd, SiblingsAreCancelledBeforeTheSlotIsFreed) {
+  Group group(Context(), {.limit = 1});
+  Admission at_cancel = Admission::kAccepted;
+  int64_t running = 0;
+  DoneCallback callback = group.context().OnDone([&] {
+    running = group.stats().running;
+    at_cancel = group.TryGo([] {});
+  });
+  group.Go([] { return Fail("cause"); });
+  group.Wait().IgnoreError();
+  EXPECT_EQ(running, 1);
+  EXPECT_EQ(at_cancel, Admission::kCancelled);
+}
+
+TEST(LawOrderAtATasksEnd, AllSlotsAreFreeWhenWaitReturns) {
+  for (int i = 0; i < 1000; ++i) {
+    Group group(Options{.limit = 1});
+    group.Go([] {});
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.TryGo([] {}), Admission::kAccepted);
+  }
+}
+
+TEST(LawFirstError, IsTheFirstToComplete) {
+  Group group;
+  absl::Notification second_failed;
+  group.Go([&second_failed] {
+    second_failed.WaitForNotification();
+    return Fail("completed second");
+  });
+  group.Go([] { return Fail("completed first"); });
+  Await([&group] { return group.stats().failed == 1; });
+  second_failed.Notify();
+  EXPECT_EQ(group.Wait(), Fail("completed first"));
+}
+
+TEST(LawFirstError, AnEchoOfTheCancellationNeverMasksItsCause) {
+  CancelScope scope = WithCancel(Context());
+  Group group(scope.context(), {.keep_all_errors = true});
+  absl::BlockingCounter started(4);
+  for (int i = 0; i < 4; ++i) {
+    group.Go([i, &started](const Context& context) {
+      started.DecrementCount();
+      context.AwaitDone();
+      return i % 2 == 0 ? context.status() : context.cause();
+    });
+  }
+  started.Wait();
+  scope.Cancel(Fail("the cause"));
+  EXPECT_EQ(group.Wait(), Fail("the cause"));
+  EXPECT_TRUE(group.errors().empty());
+  EXPECT_EQ(group.stats().failed, 4);
+}
+
+TEST(LawFirstError, AnErrorAfterTheCancellationIsAnError) {
+  CancelScope scope = WithCancel(Context());
+  Group group(scope.context());
+  absl::Notification started;
+  group.Go([&started](const Context& context) {
+    started.Notify();
+    context.AwaitDone();
+    return absl::DataLossError("while cleaning up");
+  });
+  started.WaitForNotification();
+  scope.Cancel(Fail("the cause"));
+  EXPECT_EQ(group.Wait(), absl::DataLossError("while cleaning up"));
+}
+
+TEST(LawFirstError, IsNeverForgotten) {
+  Group group;
+  group.Go([] { return Fail("once"); });
+  EXPECT_EQ(group.Wait(), Fail("once"));
+  group.Go([] {});
+  EXPECT_EQ(group.Wait(), Fail("once"));
+  group.Cancel();
+  EXPECT_EQ(group.Wait(), Fail("once"));
+}
+
+TEST(LawCancellation, AContextDoneOnEntryStartsNothing) {
+  CancelScope scope = WithCancel(Context());
+  scope.Cancel(Fail("before"));
+  Group group(scope.context());
+  EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
+            Admission::kCancelled);
+  EXPECT_EQ(group.Wait(), Fail("before"));
+}
+
+TEST(LawCancellation, AParkedGoWakes) {
+  absl::Notification release;
+  CancelScope scope = WithCancel(Context());
+  Group group(scope.context(), {.limit = 1});
+  group.Go([&release] { release.WaitForNotification(); });
+  Caller producer([&group] {
+    EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
+              Admission::kCancelled);
+  });
+  Await([&group] { return group.stats().parked == 1; });
+  scope.Cancel(Fail("outside"));
+  producer.Join();  // while the only slot is still taken
+  release.Notify();
+  EXPECT_EQ(group.Wait(), Fail("outside"));
+}
+
+TEST(LawCancellation, AParkedGoWakesAtTheDeadline) {
+  CancelScope scope = WithTimeout(Context(), absl::Milliseconds(1));
+  Group group(scope.context(), {.limit = 1});
+  group.Go([](const Context& context) { context.AwaitDone(); });
+  EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
+            Admission::kCancelled);
+  EXPECT_EQ(group.Wait().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(LawCancellation, QueuedTasksAreSkippedWithTheCause) {
+  absl::Notification release;
+  Group group(Context(), {.limit = 1, .queue = kUnlimited});
+  group.Go([&release] { release.WaitForNotification(); });
+  Await([&group] { return group.stats().running == 1; });
+  for (int i = 0; i < 10; ++i) {
+    group.Go([] { ADD_FAILURE() << "must not run"; });
+  }
+  group.Cancel(Fail("stop"));
+  EXPECT_EQ(group.stats().skipped, 10);
+  release.Notify();
+  EXPECT_EQ(group.Wait(), Fail("stop"));
+}
+
+TEST(LawCancellation, ARecordedSuccessBeatsALaterCancel) {
+  CancelScope scope = WithCancel(Context());
+  Group group(scope.context());
+  group.Go([] {});
+  Await([&group] { return group.stats().succeeded == 1; });
+  scope.Cancel();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(LawNoUserCodeUnderALock, TasksAndTheirCapturesMayUseTheGroup) {
+  Group group(Context(), {.limit = 1, .queue = kUnlimited});
+  std::atomic<int> destroyed{0};
+  auto use_group = [&group, &destroyed] {
+    // Any lock held here would be taken again.
+    group.stats();
+    group.errors();
+    group.SetLimit(1);
+    ++destroyed;
+  };
+  absl::Notification queued;
+  group.Go([&queued, &use_group, at_end = AtEnd(use_group)] {
+    queued.WaitForNotification();
+    use_group();
+    return Fail("boom");
+  });
+  for (int i = 0; i < 3; ++i) group.Go([at_end = AtEnd(use_group)] {});
+  Caller parked([&] {
+    group.SetLimit(1);
+    group.Go([at_end = AtEnd(use_group)] {});
+  });
+  queued.Notify();
+  EXPECT_EQ(group.Wait(), Fail("boom"));
+  parked.Join();
+  EXPECT_EQ(group.Go([at_end = AtEnd(use_group)] {}), Admission::kCancelled);
+  EXPECT_EQ(destroyed, 7);
+}
+
+TEST(LawSafeNesting, SubmittingToTheOwnFullGroupNeverBlocks) {
+  for (int limit : {1, 2}) {
+    Group group(Options{.limit = limit});
+    std::atomic<int> ran{0};
+    std::function<void(int)> fork = [&](int depth) {
+      ++ran;
+      if (depth == 0) return;
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(group.Go([&fork, depth] { fork(depth - 1); }),
+                  Admission::kAccepted);
+      }
+    };
+    group.Go([&fork] { fork(6); });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(ran, 127);
+  }
+}
+
+TEST(LawSafeNesting, TheNewTaskIsNotRunInsideTheCall) {
+  Group group(Options{.limit = 1});
+  absl::Mutex mutex;
+  group.Go([&] {
+    absl::MutexLock lock(&mutex);
+    // Were the task run here, it would lock what is locked.
+    EXPECT_EQ(group.Go([&mutex] { absl::MutexLock again(&mutex); }),
+              Admission::kAccepted);
+  });
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(LawSafeNesting, WaitInsideATaskOfAnotherGroup) {
+  for (int threads : {1, 2}) {
+    FixedPool pool(threads);
+    std::function<absl::Status(int)> nest = [&](int depth) -> absl::Status {
+      if (depth == 0) return absl::OkStatus();
+      Group inner(Options{.executor = &pool});
+      for (int i = 0; i < 2; ++i) {
+        inner.Go([&nest, depth] { return nest(depth - 1); });
+      }
+      return inner.Wait();
+    };
+    Group outer(Options{.executor = &pool});
+    outer.Go([&nest] { return nest(6); });
+    EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
+  }
+}
+
+TEST(LawSafeNesting, WaitInsideATaskOfTheSameGroup) {
+  FixedPool pool(2);
+  Group group(Context(), {.executor = &pool});
+  std::atomic<int> others{0};
+  for (int i = 0; i < 3; ++i) {
+    group.Go([&] {
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_EQ(others, 5);
+      EXPECT_FALSE(group.context().done());
+    });
+  }
+  for (int i = 0; i < 5; ++i) group.Go([&others] { ++others; });
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(group.stats().succeeded, 8);
+}
+
+TEST(LawSafeNesting, WaitUntilInsideATaskOfTheSameGroup) {
+  Group group;
+  group.Go([&group] {
+    EXPECT_EQ(group.WaitUntil(absl::InfiniteFuture()), absl::OkStatus());
+  });
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+}
+
+TEST(LawSafeNesting, AHelperWakesForWorkThatComesLate) {
+  FixedPool pool(1);
+  Group inner(Options{.executor = &pool});
+  Group outer(Options{.executor = &pool});
+  absl::Notification inner_runs;
+  absl::Notification pool_waits;
+  absl::Notification late_ran;
+  outer.Go([&] {  // takes the pool's one thread
+    inner_runs.WaitForNotification();
+    pool_waits.Notify();
+    EXPECT_EQ(inner.Wait(), absl::OkStatus());
+  });
+  inner.Go([&] {
+    inner_runs.Notify();
+    pool_waits.WaitForNotification();
+    // Only the pool's thread, inside its Wait, is left to run this.
+    inner.Go([&late_ran] { late_ran.Notify(); });
+    late_ran.WaitForNotification();
+  });
+  EXPECT_EQ(inner.Wait(), absl::OkStatus());
+  EXPECT_EQ(outer.Wait(), absl::OkStatus());
+}
+
+}  // namespace
+}  // namespace cohort::errgroup

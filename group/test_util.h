@@ -1,0 +1,44 @@
+// What the tests of groups share.
+
+#ifndef COHORT_GROUP_TEST_UTIL_H_
+#define COHORT_GROUP_TEST_UTIL_H_
+
+#include <utility>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/statusor.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort::testing {
+
+// Waits for a state that another thread is on its way to.
+template <class Condition>
+void Await(Condition condition) {
+  while (!condition()) sync::Yield();
+}
+
+// A thread that is joined when it goes out of scope.
+class Caller {
+ public:
+  template <class F>
+  explicit Caller(F body) {
+    absl::StatusOr<sync::Thread> thread =
+        sync::Thread::Start({}, std::move(body));
+    ABSL_CHECK_OK(thread);
+    thread_ = *std::move(thread);
+  }
+  ~Caller() {
+    if (thread_.joinable()) thread_.Join();
+  }
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+
+  void Join() { thread_.Join(); }
+
+ private:
+  sync::Thread thread_;
+};
+
+}  // namespace cohort::testing
+
+#endif  // COHORT_GROUP_TEST_UTIL_H_
