@@ -1,0 +1,3 @@
+#include <memory>
+
+int Twice(int x) { return 2 * x; }
