@@ -300,8 +300,8 @@ TEST(GroupTest, WaitUntilAbandonsNothing) {
 
 TEST(GroupTest, WaitHelpsUnlessItIsToldToPark) {
   // A pool whose only thread is taken: somebody else has to run the task.
-  FixedPool pool(1);
   absl::Notification release;
+  FixedPool pool(1);
   pool.Submit([&release] { release.WaitForNotification(); });
   Group group(Options{.executor = &pool});
   const sync::ThreadId self = sync::CurrentThreadId();
@@ -323,8 +323,8 @@ TEST(GroupTest, WaitHelpsUnlessItIsToldToPark) {
 }
 
 TEST(GroupTest, WaitRunsOnlyTasksOfItsOwnGroup) {
-  FixedPool pool(1);
   absl::Notification release;
+  FixedPool pool(1);
   pool.Submit([&release] { release.WaitForNotification(); });
   Group stranger(Options{.executor = &pool});
   std::atomic<bool> stranger_ran{false};

@@ -349,14 +349,17 @@ TEST(LawSafeNesting, WaitInsideATaskOfTheSameGroup) {
   FixedPool pool(2);
   Group group(Context(), {.executor = &pool});
   std::atomic<int> others{0};
+  absl::Notification submitted;
   for (int i = 0; i < 3; ++i) {
     group.Go([&] {
+      submitted.WaitForNotification();
       EXPECT_EQ(group.Wait(), absl::OkStatus());
       EXPECT_EQ(others, 5);
       EXPECT_FALSE(group.context().done());
     });
   }
   for (int i = 0; i < 5; ++i) group.Go([&others] { ++others; });
+  submitted.Notify();
   EXPECT_EQ(group.Wait(), absl::OkStatus());
   EXPECT_EQ(group.stats().succeeded, 8);
 }

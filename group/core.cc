@@ -231,6 +231,7 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
   Parked submission;
   submission.entry.push_back({.task = std::move(task)});
   sync::Point("submit.checked");
+  bool parked = false;
   int64_t runners = 0;
   {
     sync::MutexLock lock(&mutex_);
@@ -240,24 +241,22 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
       return Admission::kCancelled;
     }
     // Those who park are first in line.
-    if (HasPlace() && parked_.empty()) {
-      submission.answer = Admission::kAccepted;
-    } else if (when_full == WhenFull::kRefuse) {
+    const bool has_place = HasPlace() && parked_.empty();
+    if (!has_place && when_full == WhenFull::kRefuse) {
       ++refused_;
       return Admission::kFull;
-    } else if (InsideTask()) {
-      // To wait here would be to wait for oneself; to run the task here could
-      // be to wait for a lock that the caller holds.
-      submission.answer = Admission::kAccepted;
-    } else {
-      parked_.push_back(&submission);
     }
-    if (submission.answer == Admission::kAccepted) {
+    // Inside a task of the group, to wait here would be to wait for oneself;
+    // and to run the new task here could be to wait for a lock of the caller's.
+    parked = !has_place && !InsideTask();
+    if (parked) {
+      parked_.push_back(&submission);
+    } else {
       Accept(submission.entry);
       runners = ClaimRunners();
     }
   }
-  if (submission.answer == Admission::kAccepted) {
+  if (!parked) {
     SendRunners(runners);
     return Admission::kAccepted;
   }
@@ -323,7 +322,8 @@ bool Core::RunTaken(Entries& entry, bool may_go_on) {
   return go_on;
 }
 
-absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
+absl::Status Core::Invoke(Entry& entry,
+                          [[maybe_unused]] std::exception_ptr& exception) {
 #ifdef ABSL_HAVE_EXCEPTIONS
   if (policy_.exceptions == Exceptions::kCapture) {
     std::string thrown;
