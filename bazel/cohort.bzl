@@ -2,14 +2,41 @@
 
 load("@rules_cc//cc:cc_library.bzl", "cc_library")
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
+load(":layers.bzl", "check_layers")
 
-def cohort_cc_library(name, **kwargs):
-    """A cc_library whose headers are included as "cohort/<package>/<header>"."""
+def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
+    """A cc_library whose headers are included as "cohort/<package>/<header>".
+
+    Args:
+      name: as of cc_library.
+      deps: as of cc_library; downwards in bazel/layers.bzl, unless testonly.
+      testonly: as of cc_library.
+      **kwargs: passed on to cc_library.
+    """
+    if not testonly:
+        check_layers(name, deps)
     cc_library(
         name = name,
+        testonly = testonly,
         include_prefix = "cohort/" + native.package_name(),
+        deps = deps,
         **kwargs
     )
+
+    # What //tests/layering reads.
+    if not native.existing_rule("package_files"):
+        native.filegroup(
+            name = "package_files",
+            srcs = ["BUILD"] + native.glob(
+                ["**/*.cc", "**/*.h"],
+                exclude = [
+                    "**/*_benchmark.cc",
+                    "**/*_test.cc",
+                    "**/*test_util.*",
+                ],
+            ),
+            visibility = ["//tests/layering:__pkg__"],
+        )
 
 def cohort_cc_test(name, deps = [], **kwargs):
     """A cc_test on GoogleTest, with its main."""

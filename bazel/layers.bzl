@@ -1,0 +1,48 @@
+"""Which package may depend on which. A new package is added here."""
+
+# Downwards only, and no primitive on another one.
+LAYERS = {
+    "sync": [],
+    "executor": ["sync"],
+    "context": ["executor", "sync"],
+    "group": ["context", "executor", "sync"],
+    "errgroup": ["group", "context", "executor", "sync"],
+}
+
+# What a library may have from outside.
+EXTERNAL = [
+    "abseil-cpp",
+    "bazel_skylib",
+    "platforms",
+    "rules_cc",
+]
+
+# These hold no libraries: tests, tools and what runs them.
+_FREE = ["bazel", "bench", "fuzz", "tests", "tools"]
+
+def check_layers(name, deps):
+    """Fails on a dependency of a library that goes upwards or outside.
+
+    //tests/layering asks the whole graph of the main targets, with every branch
+    of a select; this asks every library, but of its plain lists only.
+
+    Args:
+      name: the library, in the package that is being loaded.
+      deps: its dependencies.
+    """
+    package = native.package_name().split("/")[0]
+    if package in _FREE or type(deps) != "list":
+        return
+    if package not in LAYERS:
+        fail("//%s has no place in bazel/layers.bzl" % package)
+    for dep in deps:
+        repository, _, path = dep.rpartition("//")
+        if repository:
+            if repository.strip("@") not in EXTERNAL:
+                fail(("//%s:%s may not depend on %s: it is not in EXTERNAL " +
+                      "of bazel/layers.bzl") % (package, name, dep))
+        elif "//" in dep:
+            target = path.split(":")[0].split("/")[0]
+            if target not in [package] + LAYERS[package]:
+                fail(("//%s:%s may not depend on %s: bazel/layers.bzl has " +
+                      "it above or beside") % (package, name, dep))

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Arguments: the output of a query, the packages of this repository that may be
+# in it, and what may be in it from outside: repositories, or single targets.
+set -euo pipefail
+
+labels="$1"
+read -ra packages <<<"$2"
+read -ra outside <<<"$3"
+
+# "@@abseil-cpp~//absl/..." is abseil-cpp's, however Bazel spells it.
+allowed="$(
+  for package in "${packages[@]}"; do echo "^//${package}[:/]"; done
+  for name in "${outside[@]}"; do
+    case "$name" in
+      *//*) echo "^@+${name/\/\//[~+]*\/\/}$" ;;
+      *) echo "^@+${name}[~+]*//" ;;
+    esac
+  done
+)"
+
+# A query that found nothing has asked nothing.
+grep -q "^//${packages[0]}:${packages[0]}$" "$labels"
+
+if grep -vE -f <(echo "$allowed") "$labels"; then
+  echo "//${packages[0]} depends on the above, and may only on" \
+    "${packages[*]:1} ${outside[*]}"
+  exit 1
+fi
