@@ -118,10 +118,10 @@ class Group {
 
   // Runs `task` in the group: see GroupTask for its forms. Blocks while limit
   // and queue are full, and then returns kAccepted or, if the group is
-  // cancelled meanwhile, kCancelled. Never kFull. Inside a task of this group
-  // it does not block: the task is then queued beyond the bound, since waiting
-  // for a slot could be waiting for oneself, and running the task here could
-  // need a lock that the caller holds.
+  // cancelled meanwhile, kCancelled. Never kFull. Inside a task of this group,
+  // or of a group made inside one, it does not block: the task is then queued
+  // beyond the bound, since waiting for a slot could be waiting for oneself,
+  // and running the task here could need a lock that the caller holds.
   template <GroupTask F>
   Admission Go(F task) {
     return core_->Submit("Go", group_internal::MakeTask(std::move(task)),
@@ -142,7 +142,9 @@ class Group {
   //
   // May be called any number of times, from any threads. With kHelp it runs
   // tasks of this group meanwhile. Inside a task of this group it does not wait
-  // for the tasks that are themselves waiting here, and ends nothing.
+  // for the tasks that are themselves waiting here, and ends nothing. (A task
+  // that waits for a group whose tasks wait for that task waits for ever, as
+  // any two things do that wait for each other.)
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
   // The same until `t` by wall clock: DEADLINE_EXCEEDED if the group has not

@@ -316,6 +316,47 @@ TEST(LawSafeNesting, SubmittingToTheOwnFullGroupNeverBlocks) {
   }
 }
 
+TEST(LawSafeNesting, ATaskOfAGroupMadeInsideATaskCountsAsInside) {
+  // The only slot is held by a task that waits for whoever submits.
+  ThreadPerTask elsewhere;  // so that no frame is shared through helping
+  Group outer(Options{.limit = 1});
+  std::atomic<int> ran{0};
+  outer.Go([&] {
+    Group middle(Options{.executor = &elsewhere});
+    middle.Go([&] {
+      Group inner(Options{.executor = &elsewhere});
+      inner.Go([&] {
+        EXPECT_EQ(outer.Go([&ran] { ++ran; }), Admission::kAccepted);
+      });
+      EXPECT_EQ(inner.Wait(WaitPolicy::kPark), absl::OkStatus());
+    });
+    EXPECT_EQ(middle.Wait(WaitPolicy::kPark), absl::OkStatus());
+  });
+  EXPECT_EQ(outer.Wait(), absl::OkStatus());
+  EXPECT_EQ(ran, 1);
+}
+
+TEST(LawSafeNesting, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
+  absl::Notification release;
+  absl::Notification maker_ended;
+  Group outer(Options{.limit = 1});
+  std::unique_ptr<Group> made;
+  outer.Go([&] {
+    made = std::make_unique<Group>();
+    made->Go([&] {
+      maker_ended.WaitForNotification();
+      EXPECT_EQ(outer.Go([] {}), Admission::kAccepted);  // as anyone: parks
+    });
+  });
+  EXPECT_EQ(outer.Wait(), absl::OkStatus());
+  outer.Go([&release] { release.WaitForNotification(); });
+  maker_ended.Notify();
+  Await([&outer] { return outer.stats().parked == 1; });
+  release.Notify();
+  EXPECT_EQ(made->Wait(), absl::OkStatus());
+  EXPECT_EQ(outer.Wait(), absl::OkStatus());
+}
+
 TEST(LawSafeNesting, TheNewTaskIsNotRunInsideTheCall) {
   Group group(Options{.limit = 1});
   absl::Mutex mutex;

@@ -61,6 +61,49 @@ struct Core::Parked {
   sync::CondVar answered;
 };
 
+// Outlives its task where a group that was made in it does, but knows of nothing
+// then: so that a chain of tasks that each make the group of the next one does
+// not grow.
+class Core::Lineage {
+ public:
+  Lineage(const Core* core, sync::RefPtr<Lineage> maker)
+      : core_(core), maker_(std::move(maker)) {}
+
+  void Ref() const { references_.Ref(); }
+  void Unref() {
+    if (references_.Unref()) delete this;
+  }
+
+  void End() {
+    sync::RefPtr<Lineage> maker;
+    sync::MutexLock lock(&mutex_);
+    core_ = nullptr;
+    std::swap(maker, maker_);
+  }
+
+  // Whether this or a task around it is a running task of `core`.
+  static bool Includes(sync::RefPtr<Lineage> task, const Core* core) {
+    while (task != nullptr) {
+      sync::RefPtr<Lineage> maker;
+      {
+        sync::MutexLock lock(&task->mutex_);
+        if (task->core_ == core) return true;
+        maker = task->maker_;
+      }
+      task = std::move(maker);
+    }
+    return false;
+  }
+
+ private:
+  ~Lineage() = default;
+
+  sync::RefCount references_;
+  sync::Mutex mutex_;
+  const Core* core_ ABSL_GUARDED_BY(mutex_);  // null once the task has ended
+  sync::RefPtr<Lineage> maker_ ABSL_GUARDED_BY(mutex_);
+};
+
 // The frames of a thread form a stack of their own, since a task may wait for a
 // group and so run tasks within it. The destructor is the end of the task,
 // also where that is the end of its thread (pthread_exit).
@@ -76,6 +119,7 @@ class Core::Frame {
   Core* core() const { return core_; }
   Frame* below() const { return below_; }
   static Frame* Top() { return Current(); }
+  static sync::RefPtr<Lineage> TopLineage();
 
   Fate fate = Fate::kRan;
   std::optional<absl::Status> status;  // none where the task ended its thread
@@ -92,11 +136,22 @@ class Core::Frame {
   Core* const core_;
   Entries* const entry_;
   Frame* const below_;
+  sync::RefPtr<Lineage> lineage_;  // made for the first group inside the task
 };
 
 Core::Frame::Frame(Core* core, Entries* entry)
     : core_(core), entry_(entry), below_(Current()) {
   Current() = this;
+}
+
+sync::RefPtr<Core::Lineage> Core::Frame::TopLineage() {
+  Frame* const top = Top();
+  if (top == nullptr) return nullptr;
+  if (top->lineage_ == nullptr) {
+    top->lineage_ = sync::RefPtr<Lineage>::Adopt(
+        new Lineage(top->core_, top->core_->maker_));
+  }
+  return top->lineage_;
 }
 
 Core::Frame::~Frame() {
@@ -115,6 +170,7 @@ Core::Frame::~Frame() {
   const bool first = failed && core->RecordError(index, *status, exception);
   sync::Point("task.recorded");
   if (first && core->policy_.cancel_on_error) core->scope_.Cancel(*status);
+  if (lineage_ != nullptr) lineage_->End();
   Current() = below_;
   int64_t runners = 0;
   {
@@ -169,6 +225,7 @@ Core::Core(const Context& parent, Policy policy)
     : policy_(std::move(policy)),
       executor_(policy_.executor == nullptr ? DefaultExecutor()
                                             : *policy_.executor),
+      maker_(Frame::TopLineage()),
       limit_(policy_.limit),
       scope_(WithCancel(parent)) {
   CheckSize("limit", policy_.limit);
@@ -195,6 +252,15 @@ bool Core::InsideTask() const {
   for (const Frame* frame = Frame::Top(); frame != nullptr;
        frame = frame->below()) {
     if (frame->core() == this) return true;
+  }
+  return false;
+}
+
+bool Core::InsideTaskTree() const {
+  for (const Frame* frame = Frame::Top(); frame != nullptr;
+       frame = frame->below()) {
+    if (frame->core() == this) return true;
+    if (Lineage::Includes(frame->core()->maker_, this)) return true;
   }
   return false;
 }
@@ -248,7 +314,7 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
     }
     // Inside a task of the group, to wait here would be to wait for oneself;
     // and to run the new task here could be to wait for a lock of the caller's.
-    parked = !has_place && !InsideTask();
+    parked = !has_place && !InsideTaskTree();
     if (parked) {
       parked_.push_back(&submission);
     } else {
@@ -501,8 +567,8 @@ void Core::SetLimit(int limit) {
 }
 
 void Core::Close() {
-  ABSL_CHECK(!InsideTask()) << Label()
-                            << " destroyed by one of its own tasks";
+  ABSL_CHECK(!InsideTask())
+      << Label() << " destroyed by one of its own tasks";
   scope_.Cancel(absl::CancelledError(absl::StrCat(Label(), " destroyed")));
   Wait(WaitPolicy::kHelp).IgnoreError();
   on_cancelled_ = DoneCallback();

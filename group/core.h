@@ -87,13 +87,18 @@ class Core {
   using Entries = std::list<Entry>;
   struct Parked;  // a submission that blocks
   class Frame;    // a task that runs, on the stack of its thread
+  class Lineage;  // the same, as known to the groups made inside it
 
   Core(const Context& parent, Policy policy);
   ~Core() = default;
 
   void CheckSize(const char* what, int size) const;
-  // Whether the calling thread is inside a task of this group, however deep.
+  // Whether a task of this group runs below on the calling thread's stack.
   bool InsideTask() const;
+  // Whether that holds, or the calling thread runs a task of a group that was
+  // made inside a task of this group, and so on, and that task still runs. It
+  // then holds a slot for as long as it waits for the inner group.
+  bool InsideTaskTree() const;
 
   bool RefusesWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -139,6 +144,7 @@ class Core {
 
   const Policy policy_;
   Executor& executor_;
+  const sync::RefPtr<Lineage> maker_;  // the task that made this, if one did
   sync::RefCount references_;
 
   mutable sync::Mutex mutex_;
