@@ -20,7 +20,7 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/pools.h"
-#include "cohort/group/test_util.h"
+#include "cohort/sync/test_util.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"

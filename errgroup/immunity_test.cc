@@ -23,7 +23,7 @@
 #include "cohort/errgroup/group.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
-#include "cohort/group/test_util.h"
+#include "cohort/sync/test_util.h"
 #include "cohort/group/types.h"
 #include "gtest/gtest.h"
 

@@ -7,7 +7,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/group/test_util.h"
+#include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {

@@ -1,7 +1,7 @@
-// What the tests of groups share.
+// What the tests of all packages share.
 
-#ifndef COHORT_GROUP_TEST_UTIL_H_
-#define COHORT_GROUP_TEST_UTIL_H_
+#ifndef COHORT_SYNC_TEST_UTIL_H_
+#define COHORT_SYNC_TEST_UTIL_H_
 
 #include <utility>
 
@@ -41,4 +41,4 @@ class Caller {
 
 }  // namespace cohort::testing
 
-#endif  // COHORT_GROUP_TEST_UTIL_H_
+#endif  // COHORT_SYNC_TEST_UTIL_H_
