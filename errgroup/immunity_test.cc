@@ -106,8 +106,7 @@ TEST(Immunity, B05_AnExceptionKillsNoWorker) {
   EXPECT_EQ(ran, 2);
 }
 
-#if defined(__linux__) && !defined(ABSL_HAVE_ADDRESS_SANITIZER)
-// (AddressSanitizer loses track of a stack that pthread_exit unwinds.)
+#if defined(__linux__)
 TEST(Immunity, B05_ATaskThatEndsItsThreadKillsNoWorker) {
   FixedPool pool(1);
   Group group(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});

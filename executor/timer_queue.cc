@@ -31,6 +31,7 @@ TimerQueue::~TimerQueue() {
     changed_.Signal();
     thread = std::move(thread_);
   }
+  BlockingScope blocking;
   if (thread.joinable()) thread.Join();
 }
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
@@ -26,55 +26,84 @@ namespace {
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 constexpr absl::Duration kPatience = absl::Milliseconds(10);
 constexpr int64_t kMaxGrowthPerTick = 64;
-constexpr size_t kSampleSize = 16;
+constexpr int64_t kSampleSize = 16;
 
 // Below this share of the processors the workers cannot all be computing.
 constexpr double kBusyShare = 0.7;
 
 }  // namespace
 
+// What a worker's thread knows of itself, and how it leaves: when the thread
+// ends. So it leaves also where a task ended the thread (pthread_exit); and,
+// since this is made before any thread-local object of a task, it is destroyed
+// after them: what their destructors do is over when the pool is.
+struct WorkerPool::Membership {
+  ~Membership() {
+    if (pool != nullptr) pool->Leave(worker);
+  }
+
+  static Membership& OfThisThread() {
+    return sync::ThreadLocal<Membership, Membership>::Get();
+  }
+
+  WorkerPool* pool = nullptr;
+  Worker* worker = nullptr;
+};
+
 WorkerPool::WorkerPool(PoolPolicy policy) : policy_(std::move(policy)) {}
 
 WorkerPool::~WorkerPool() {
   ABSL_CHECK(Current() != this)
       << "Executor '" << policy_.name << "' destroyed by one of its own tasks";
-  std::list<Task> leftover;
-  sync::Thread monitor;
-  mutex_.Lock();
-  stopping_ = true;
-  for (Worker* worker : idle_) worker->wake.Signal();
-  Dispatch();
-  while (!workers_.empty() || !queue_.empty()) {
-    if (workers_.empty()) {
-      // The system has no thread for us; this one has to do.
-      leftover.splice(leftover.begin(), queue_, queue_.begin());
-      mutex_.Unlock();
-      std::move(leftover.front())();
-      leftover.clear();
-      mutex_.Lock();
-    } else {
-      // A worker of a pool that stops leaves its entry to be joined here.
-      sync::Thread thread = std::move(workers_.front().thread);
-      mutex_.Unlock();
-      thread.Join();
-      mutex_.Lock();
-      workers_.pop_front();
-    }
+  {
+    sync::MutexLock lock(&mutex_);
+    stopping_ = true;
+    for (Worker* worker : idle_) worker->wake.Signal();
   }
-  monitor_stop_ = true;
-  monitor_wake_.Signal();
-  monitor = std::move(monitor_);
-  mutex_.Unlock();
+  std::list<Task> leftover;
+  while (TakeLeftover(&leftover)) {
+    // The system has no thread for us; this one has to do.
+    WorkerScope scope(this);
+    std::move(leftover.front())();
+    leftover.clear();
+  }
+  std::list<Worker> ended;
+  sync::Thread monitor;
+  {
+    sync::MutexLock lock(&mutex_);
+    ended.swap(ended_);
+    monitor_stop_ = true;
+    monitor_wake_.Signal();
+    monitor = std::move(monitor_);
+  }
+  BlockingScope blocking;
+  for (Worker& worker : ended) worker.thread.Join();
   if (monitor.joinable()) monitor.Join();
+}
+
+bool WorkerPool::TakeLeftover(std::list<Task>* task) {
+  BlockingScope blocking;
+  sync::MutexLock lock(&mutex_);
+  Dispatch();
+  while (!workers_.empty()) worker_ended_.Wait(&mutex_);
+  if (queue_.empty()) return false;
+  task->splice(task->begin(), queue_, queue_.begin());
+  ++started_;
+  return true;
 }
 
 void WorkerPool::Submit(Task task) {
   ABSL_CHECK(task) << "Executor::Submit: null task";
   std::list<Task> entry;
   entry.push_back(std::move(task));
-  sync::MutexLock lock(&mutex_);
-  queue_.splice(queue_.end(), entry);
-  Dispatch();
+  bool report = false;
+  {
+    sync::MutexLock lock(&mutex_);
+    queue_.splice(queue_.end(), entry);
+    Dispatch();
+    report = TakeFailureReport();
+  }
+  if (report) ReportFailure();
 }
 
 PoolStats WorkerPool::stats() const {
@@ -84,18 +113,30 @@ PoolStats WorkerPool::stats() const {
           .blocked = static_cast<int>(blocked_),
           .queued = static_cast<int64_t>(queue_.size()),
           .start_failures = start_failures_,
-          .at_cap = Stuck() && workers_.size() >=
-                                   static_cast<size_t>(policy_.max_threads)};
+          .at_cap = Stuck() && AtCap()};
+}
+
+WorkerPool::Worker* WorkerPool::ThisWorker() {
+  const Membership& membership = Membership::OfThisThread();
+  return membership.pool == this ? membership.worker : nullptr;
 }
 
 void WorkerPool::BlockingBegan() {
+  Worker* const self = ThisWorker();
   sync::MutexLock lock(&mutex_);
-  ++blocked_;
+  // The destructor may run tasks too, and is no worker.
+  if (self != nullptr) {
+    self->blocked = true;
+    ++blocked_;
+  }
   Dispatch();
 }
 
 void WorkerPool::BlockingEnded() {
+  Worker* const self = ThisWorker();
+  if (self == nullptr) return;
   sync::MutexLock lock(&mutex_);
+  self->blocked = false;
   --blocked_;
 }
 
@@ -110,11 +151,16 @@ bool WorkerPool::Stuck() const {
   return static_cast<int64_t>(queue_.size()) > arriving_;
 }
 
+bool WorkerPool::AtCap() const {
+  return workers_.size() >= static_cast<size_t>(policy_.max_threads);
+}
+
 void WorkerPool::Dispatch() {
   while (Stuck() && Active() < Allowed()) {
     if (!idle_.empty()) {
       Worker* worker = idle_.back();
       idle_.pop_back();
+      worker->idle = false;
       worker->woken = true;
       ++arriving_;
       worker->wake.Signal();
@@ -126,7 +172,7 @@ void WorkerPool::Dispatch() {
 }
 
 bool WorkerPool::StartWorker() {
-  if (workers_.size() >= static_cast<size_t>(policy_.max_threads)) return false;
+  if (AtCap()) return false;
   workers_.emplace_back();
   Worker* worker = &workers_.back();
   worker->self = std::prev(workers_.end());
@@ -143,9 +189,10 @@ bool WorkerPool::StartWorker() {
 }
 
 void WorkerPool::RunWorker(Worker* self) {
+  Membership& membership = Membership::OfThisThread();
+  membership.pool = this;
+  membership.worker = self;
   WorkerScope scope(this);
-  // A cleanup, since a task may also end its thread (pthread_exit).
-  absl::Cleanup leave = [this, self] { Leave(self); };
   std::list<Task> task;
   while (NextTask(self, &task)) {
     std::move(task.front())();
@@ -177,6 +224,7 @@ bool WorkerPool::NextTask(Worker* self, std::list<Task>* task) {
 // False if the thread has been without work for long enough to leave.
 bool WorkerPool::Park(Worker* self) {
   self->woken = false;
+  self->idle = true;
   idle_.push_back(self);
   if (Active() <= policy_.workers) boost_ = 0;
   Dispatch();  // this thread's parking may be what allows another one to run
@@ -184,14 +232,14 @@ bool WorkerPool::Park(Worker* self) {
       sync::SteadyTime::Now() + policy_.keep_alive;
   bool expired = false;
   while (!self->woken && !stopping_ && !expired) {
-    expired =
-        self->wake.WaitUntil(&mutex_, deadline, sync::WaitKind::kDaemon);
+    expired = self->wake.WaitUntil(&mutex_, deadline, sync::WaitKind::kDaemon);
   }
   if (self->woken) {
     --arriving_;
     return true;
   }
   idle_.erase(std::find(idle_.begin(), idle_.end(), self));
+  self->idle = false;
   return stopping_;
 }
 
@@ -199,121 +247,138 @@ void WorkerPool::Leave(Worker* self) {
   sync::Thread thread;
   {
     sync::MutexLock lock(&mutex_);
-    if (stopping_) return;  // the destructor joins
-    thread = std::move(self->thread);
-    workers_.erase(self->self);
+    // Only where a task ended the thread and nothing was unwound.
+    if (self->blocked) --blocked_;
+    if (stopping_) {
+      ended_.splice(ended_.end(), workers_, self->self);
+      worker_ended_.Signal();
+    } else {
+      thread = std::move(self->thread);
+      workers_.erase(self->self);
+    }
     Dispatch();
   }
-  thread.Detach();
+  // The pool may be gone by now.
+  if (thread.joinable()) thread.Detach();
+}
+
+bool WorkerPool::TakeFailureReport() {
+  return start_failures_ > 0 && !std::exchange(failure_reported_, true);
+}
+
+void WorkerPool::ReportFailure() const {
+  ABSL_LOG(WARNING) << "executor '" << policy_.name
+                    << "': the system refuses to start threads; tasks wait for "
+                       "those there are";
 }
 
 void WorkerPool::WakeMonitor() {
   if (monitor_.joinable()) {
-    monitor_wake_.Signal();
+    if (!std::exchange(monitor_awake_, true)) monitor_wake_.Signal();
     return;
   }
   absl::StatusOr<sync::Thread> thread = sync::Thread::Start(
       {.name = policy_.name + "-mon"}, [this] { RunMonitor(); });
   if (thread.ok()) {
     monitor_ = *std::move(thread);
+    monitor_awake_ = true;
   } else {
-    ++start_failures_;  // tried again by the next Submit
+    ++start_failures_;  // tried again by the next Dispatch
   }
-}
-
-std::vector<sync::ThreadProbe> WorkerPool::SampleWorkers() const {
-  std::vector<sync::ThreadProbe> sample;
-  const size_t stride = std::max<size_t>(1, workers_.size() / kSampleSize);
-  size_t position = 0;
-  for (const Worker& worker : workers_) {
-    if (position++ % stride == 0 && worker.probe.has_value()) {
-      sample.push_back(*worker.probe);
-    }
-  }
-  return sample;
 }
 
 void WorkerPool::RunMonitor() {
-  bool reported_cap = false;
-  int64_t reported_failures = 0;
-  mutex_.Lock();
+  sync::MutexLock lock(&mutex_);
   while (!monitor_stop_) {
-    if (!Stuck()) {
+    Watch();
+    monitor_awake_ = false;
+    while (!monitor_awake_ && !monitor_stop_) {
       monitor_wake_.Wait(&mutex_, sync::WaitKind::kDaemon);
-      continue;
     }
-    const int64_t started_before = started_;
-    sync::SteadyTime last_start = sync::SteadyTime::Now();
-    int64_t seen = started_before;
-    sync::SteadyTime tick_began = last_start;
-    absl::Duration cpu_before = sync::ProcessCpuTime();
-    while (Stuck() && !monitor_stop_) {
-      const sync::SteadyTime next_tick = sync::SteadyTime::Now() + kTick;
-      while (!monitor_stop_ &&
-             !monitor_wake_.WaitUntil(&mutex_, next_tick,
-                                      sync::WaitKind::kDaemon)) {
-      }
-      if (!Stuck() || monitor_stop_) break;
+  }
+}
 
-      const sync::SteadyTime now = sync::SteadyTime::Now();
-      const absl::Duration cpu = sync::ProcessCpuTime();
-      const bool processors_busy =
-          absl::FDivDuration(cpu - cpu_before, now - tick_began) >
-          kBusyShare * std::min(policy_.workers, sync::HardwareConcurrency());
-      cpu_before = cpu;
-      tick_began = now;
-      if (started_ != seen) {
-        seen = started_;
-        last_start = now;
-      }
+void WorkerPool::Watch() {
+  sync::SteadyTime tick_began = sync::SteadyTime::Now();
+  sync::SteadyTime last_start = tick_began;
+  sync::SteadyTime last_look = tick_began;
+  absl::Duration cpu_before = sync::ProcessCpuTime();
+  int64_t started_before = started_;
+  while (true) {
+    while (!monitor_stop_ &&
+           !monitor_wake_.WaitUntil(&mutex_, tick_began + kTick,
+                                    sync::WaitKind::kDaemon)) {
+    }
+    if (!Stuck() || monitor_stop_) return;
 
-      const bool at_cap =
-          workers_.size() >= static_cast<size_t>(policy_.max_threads);
-      const int64_t failures = start_failures_;
-      const std::vector<sync::ThreadProbe> sample =
-          processors_busy ? std::vector<sync::ThreadProbe>() : SampleWorkers();
+    const bool report_cap = AtCap() && !std::exchange(cap_reported_, true);
+    const bool report_failure = TakeFailureReport();
+    if (report_cap || report_failure) {
       mutex_.Unlock();
-      size_t asleep = 0;
-      for (const sync::ThreadProbe& probe : sample) {
-        asleep += probe.LooksBlocked() ? 1 : 0;
-      }
-      if (at_cap && !reported_cap) {
-        reported_cap = true;
+      if (report_cap) {
         ABSL_LOG(WARNING) << "executor '" << policy_.name << "': tasks wait, "
                           << "and all of its " << policy_.max_threads
                           << " threads are taken";
       }
-      if (failures > 0 && reported_failures == 0) {
-        reported_failures = failures;
-        ABSL_LOG(WARNING) << "executor '" << policy_.name
-                          << "': the system refuses to start threads; tasks "
-                             "wait for the ones there are";
-      }
+      if (report_failure) ReportFailure();
       mutex_.Lock();
-
-      // Threads of ours that look idle although they run tasks: blocked
-      // without having said so. (The sample also says that where another
-      // process has taken the processors, which the time used cannot.)
-      const double awake =
-          static_cast<double>(workers_.size()) - static_cast<double>(idle_.size());
-      const double computing =
-          sample.empty() ? awake
-                         : awake * static_cast<double>(sample.size() - asleep) /
-                               static_cast<double>(sample.size());
-      int64_t growth = 0;
-      if (computing < policy_.workers) {
-        growth = std::clamp<int64_t>(Active(), 1, kMaxGrowthPerTick);
-      } else if (now - last_start >= kPatience) {
-        growth = 1;
-        last_start = now;
-      }
-      if (growth > 0) {
-        boost_ = std::max(boost_, Active() - policy_.workers) + growth;
-      }
-      Dispatch();
     }
+
+    const sync::SteadyTime now = sync::SteadyTime::Now();
+    const absl::Duration cpu = sync::ProcessCpuTime();
+    const bool processors_busy =
+        absl::FDivDuration(cpu - cpu_before, now - tick_began) >
+        kBusyShare * std::min(policy_.workers, sync::HardwareConcurrency());
+    const bool progress = started_ != started_before;
+    if (progress) last_start = now;
+    tick_began = now;
+    cpu_before = cpu;
+    started_before = started_;
+
+    // To look at the threads costs system calls, and as long as tasks start
+    // while the processors are busy there is little to learn. They may be busy
+    // with something else, though.
+    if (Active() >= Allowed() &&
+        (!processors_busy || !progress || now - last_look >= kPatience)) {
+      last_look = now;
+      const int64_t computing = CountComputing();
+      if (computing < policy_.workers) {
+        // Some run tasks and sleep: blocked without having said so.
+        boost_ = std::max(boost_, Active() - policy_.workers) +
+                 std::clamp<int64_t>(Active(), 1, kMaxGrowthPerTick);
+      } else if (progress) {
+        // Those that had been blocked are back. Let them go as tasks end, or
+        // they would be in each other's way for as long as there is work.
+        boost_ = std::min(boost_, std::max<int64_t>(0, Active() - computing));
+      }
+    }
+    if (Active() >= Allowed() && now - last_start >= kPatience) {
+      // All compute, and for long: perhaps for a queued task to stop them.
+      boost_ = std::max(boost_, Active() - policy_.workers) + 1;
+      last_start = now;
+    }
+    // Also where that is allowed already: the system may have refused a thread.
+    Dispatch();
   }
+}
+
+int64_t WorkerPool::CountComputing() {
+  std::vector<sync::ThreadProbe> sample;
+  const int64_t active = Active();
+  const int64_t stride = std::max<int64_t>(1, active / kSampleSize);
+  int64_t position = 0;
+  for (const Worker& worker : workers_) {
+    if (worker.idle || worker.blocked || !worker.probe.has_value()) continue;
+    if (position++ % stride == 0) sample.push_back(*worker.probe);
+  }
+  if (sample.empty()) return active;
+  int64_t awake = 0;
   mutex_.Unlock();
+  for (const sync::ThreadProbe& probe : sample) {
+    awake += probe.LooksBlocked() ? 0 : 1;
+  }
+  mutex_.Lock();
+  return active * awake / static_cast<int64_t>(sample.size());
 }
 
 }  // namespace cohort::executor_internal

@@ -59,9 +59,12 @@ class WorkerPool : public Executor {
     std::list<Worker>::iterator self;
     std::optional<sync::ThreadProbe> probe;  // set once the thread runs
     sync::CondVar wake;
-    bool woken = false;  // taken off idle_ to run a task
-    bool ran = false;    // has run a task
+    bool woken = false;    // taken off idle_ to run a task
+    bool ran = false;      // has run a task
+    bool idle = false;     // is in idle_
+    bool blocked = false;  // in a BlockingScope
   };
+  struct Membership;
 
   void BlockingBegan() final;
   void BlockingEnded() final;
@@ -69,8 +72,14 @@ class WorkerPool : public Executor {
   // A worker's life: take tasks until there is none, then leave.
   void RunWorker(Worker* self);
   bool NextTask(Worker* self, std::list<Task>* task);
-  void Leave(Worker* self);
   bool Park(Worker* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Leave(Worker* self);
+  // The calling thread as a worker of this pool; else null.
+  Worker* ThisWorker();
+
+  // What the destructor does: waits until no worker is left, then takes what
+  // none of them could run.
+  bool TakeLeftover(std::list<Task>* task);
 
   // Threads that may run a task right now: neither idle nor announced as
   // blocked.
@@ -79,16 +88,24 @@ class WorkerPool : public Executor {
   int64_t Allowed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether tasks are queued that no thread is on its way to.
   bool Stuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AtCap() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Sends a thread for each queued task, as far as that is allowed. To be
   // called after every change that allows more.
   void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // True once, after the system has refused a thread.
+  bool TakeFailureReport() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReportFailure() const;
+
   void WakeMonitor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunMonitor();
-  std::vector<sync::ThreadProbe> SampleWorkers() const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For as long as tasks are stuck.
+  void Watch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Estimates how many of the active threads do not sleep. Releases the lock
+  // meanwhile.
+  int64_t CountComputing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const PoolPolicy policy_;
 
@@ -97,17 +114,22 @@ class WorkerPool : public Executor {
   // user's move constructor under the lock.
   std::list<Task> queue_ ABSL_GUARDED_BY(mutex_);
   std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
+  std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);    // for the destructor
   std::vector<Worker*> idle_ ABSL_GUARDED_BY(mutex_);  // the latest at the back
   int64_t arriving_ ABSL_GUARDED_BY(mutex_) = 0;  // sent, not yet at the queue
   int64_t blocked_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t boost_ ABSL_GUARDED_BY(mutex_) = 0;  // what the monitor allows on top
   int64_t started_ ABSL_GUARDED_BY(mutex_) = 0;  // tasks, ever
   int64_t start_failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool failure_reported_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  sync::CondVar worker_ended_;  // while stopping
 
   sync::Thread monitor_ ABSL_GUARDED_BY(mutex_);
   sync::CondVar monitor_wake_;
+  bool monitor_awake_ ABSL_GUARDED_BY(mutex_) = false;  // or woken
   bool monitor_stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cap_reported_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace executor_internal
