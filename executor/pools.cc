@@ -56,8 +56,7 @@ FixedPool::FixedPool(int threads) : WorkerPool(FixedPolicy(threads)) {}
 ThreadPerTask::ThreadPerTask() : WorkerPool(ThreadPerTaskPolicy()) {}
 
 ElasticPool& DefaultExecutor() {
-  static ElasticPool& pool = *new ElasticPool();
-  return pool;
+  return sync::ProcessWide<+[] { return new ElasticPool(); }>();
 }
 
 }  // namespace cohort

@@ -36,8 +36,7 @@ TimerQueue::~TimerQueue() {
 }
 
 TimerQueue& TimerQueue::Default() {
-  static TimerQueue& queue = *new TimerQueue(DefaultExecutor());
-  return queue;
+  return sync::ProcessWide<+[] { return new TimerQueue(DefaultExecutor()); }>();
 }
 
 void TimerQueue::Arm(Timer& timer, sync::SteadyTime due) {

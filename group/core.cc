@@ -170,6 +170,7 @@ Core::Frame::~Frame() {
   const bool first = failed && core->RecordError(index, *status, exception);
   sync::Point("task.recorded");
   if (first && core->policy_.cancel_on_error) core->scope_.Cancel(*status);
+  sync::Point("cancel.fired");
   if (lineage_ != nullptr) lineage_->End();
   Current() = below_;
   int64_t runners = 0;

@@ -82,6 +82,15 @@ class ThreadLocal {
   }
 };
 
+// The one object of its kind in the process, made by the first caller and never
+// destroyed, so that it can be used while the process exits. (In a simulated
+// run, one for each run.) `kMake` returns it from `new`.
+template <auto kMake>
+auto& ProcessWide() {
+  static auto& object = *kMake();
+  return object;
+}
+
 // Lets another thread run.
 inline void Yield() { std::this_thread::yield(); }
 
