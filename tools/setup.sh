@@ -4,6 +4,7 @@
 #
 #   tools/setup.sh            do what is missing, say what before doing it
 #   tools/setup.sh --dry-run  only say it
+#   tools/setup.sh --quiet    say nothing where nothing is missing
 #
 # A machine whose bazel (or bazelisk) resolves this repository's modules is
 # left alone. A Debian machine without that gets a Bazel, compilers and sources
@@ -50,11 +51,18 @@ die() {
 }
 
 dry_run=false
+quiet=false
 case "${1-}" in
   "") ;;
   --dry-run) dry_run=true ;;
-  *) sed -n '3,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+  --quiet) quiet=true ;;
+  *) sed -n '3,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
 esac
+
+nothing_to_do() {
+  $quiet || say "nothing to do${1+: $1}"
+  exit 0
+}
 
 # --- The machine ------------------------------------------------------------
 
@@ -97,8 +105,7 @@ if ! ours && ! { bazel_is_debians && [[ -e "$cache/configured" ]]; }; then
   for candidate in bazel bazelisk; do
     if command -v "$candidate" >/dev/null; then
       if bazel_works "$candidate"; then
-        say "$candidate works and reaches its registry: nothing to do"
-        exit 0
+        nothing_to_do "$candidate works and reaches its registry"
       fi
       say "$candidate is here but cannot resolve this repository's modules:"
       grep -E '^(ERROR|FATAL|Error)' "$probe_log" | head -n 3 >&2 || true
@@ -227,8 +234,7 @@ packaged() {
 
 if [[ ${#missing[@]} == 0 && $bazel_missing == false &&
   $sources_missing == false ]] && rcs_are_current; then
-  say "nothing to do"
-  exit 0
+  nothing_to_do
 fi
 
 # --- Say it -----------------------------------------------------------------
