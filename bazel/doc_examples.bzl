@@ -1,0 +1,44 @@
+"""Compiles and runs what a page of documentation shows."""
+
+load("@rules_cc//cc:cc_test.bzl", "cc_test")
+
+# Writes the n-th fenced block of C++ into the n-th output; fails unless there
+# are as many of one as of the other.
+_EXTRACT = """
+awk -v outs='$(OUTS)' '
+  BEGIN { count = split(outs, out, " ") }
+  /^```c[+][+]$$/ { block++; inside = 1; next }
+  /^```/ { inside = 0 }
+  inside && block <= count { print > out[block] }
+  END { if (block != count) {
+    printf "%s: %d examples, and %d are tested\\n", FILENAME, block, count
+    exit 1
+  } }' $(location {doc}) >&2
+"""
+
+def doc_examples(name, doc, count, deps):
+    """Tests named <name>_1, …, one for each ```c++ block of a page.
+
+    Every block is a program of its own: it has a main, and passes by returning
+    0 from it.
+
+    Args:
+      name: the first part of the tests' names.
+      doc: the label of the page.
+      count: how many blocks it has.
+      deps: what the programs include.
+    """
+    native.genrule(
+        name = name + "_sources",
+        srcs = [doc],
+        outs = ["%s_%d.cc" % (name, n) for n in range(1, count + 1)],
+        cmd = _EXTRACT.replace("{doc}", doc),
+        testonly = True,
+    )
+    for n in range(1, count + 1):
+        cc_test(
+            name = "%s_%d" % (name, n),
+            size = "small",
+            srcs = ["%s_%d.cc" % (name, n)],
+            deps = deps,
+        )
