@@ -23,8 +23,9 @@ readonly bazel_suite=forky
 readonly source_suite=trixie
 
 readonly packages=(
-  # The tools, from the machine's own release.
-  ca-certificates git g++ clang-19 libclang-rt-19-dev llvm-19 clang-format-19
+  # The tools, from the machine's own release. Bazel's package depends on
+  # build-essential, and would bring a later suite's with a later g++.
+  build-essential ca-certificates git clang-19 libclang-rt-19-dev llvm-19 clang-format-19
   # What bazel/stubs links.
   libbenchmark-dev libssl-dev
 )
@@ -151,7 +152,7 @@ sources_missing=false
 disk_cache_dir() {
   local versions
   versions="$(dpkg-query -W -f '${Package} ${Version}\n' "${packages[@]}" \
-    gcc gcc-12 libc6-dev libstdc++-12-dev 2>/dev/null || true)"
+    gcc g++ gcc-12 libc6-dev libstdc++-12-dev 2>/dev/null || true)"
   printf '%s/disk/%s' "$cache" "$(sha256sum <<<"$versions" | cut -c1-12)"
 }
 disk_cache="$(disk_cache_dir)"
