@@ -37,7 +37,9 @@ void AwaitNothingUntil(sync::SteadyTime deadline) {
 
 DoneCallback& DoneCallback::operator=(DoneCallback&& other) noexcept {
   if (this == &other) return *this;
-  if (registration_ != nullptr) registration_->Withdraw();
+  // Withdrawn last, and from a place of its own: the functor's destructor may
+  // come back here.
+  const DoneCallback old = std::move(*this);
   registration_ = std::move(other.registration_);
   return *this;
 }
@@ -103,7 +105,8 @@ CancelScope::CancelScope(const Context& parent, absl::Time deadline,
 
 CancelScope& CancelScope::operator=(CancelScope&& other) noexcept {
   if (this == &other) return *this;
-  End();
+  // Ends last, and in a place of its own: a callback may come back here.
+  const CancelScope old = std::move(*this);
 #ifdef __cpp_lib_jthread
   stop_ = std::move(other.stop_);
 #endif
@@ -111,11 +114,12 @@ CancelScope& CancelScope::operator=(CancelScope&& other) noexcept {
   return *this;
 }
 
-CancelScope::~CancelScope() { End(); }
-
-void CancelScope::End() {
+CancelScope::~CancelScope() {
 #ifdef __cpp_lib_jthread
-  stop_.reset();
+  if (stop_ != nullptr) {
+    BlockingScope blocking;  // a stop on another thread may be running
+    stop_ = nullptr;
+  }
 #endif
   if (context_.node_ != nullptr) Cancel();
 }

@@ -15,7 +15,8 @@
 // From Go's `context`, with these differences: the cause is always there
 // (Go: WithCancelCause and its kin); the cancel function is an object whose
 // destructor calls it, so no scope leaks; OnDone runs its callback in the
-// cancelling thread (Go's AfterFunc: in a goroutine of its own); keys are types.
+// cancelling thread (Go's AfterFunc: in a goroutine of its own); keys are
+// types.
 
 #ifndef COHORT_CONTEXT_CONTEXT_H_
 #define COHORT_CONTEXT_CONTEXT_H_
@@ -71,9 +72,10 @@ class [[nodiscard]] DoneCallback {
 //                with a BlockingScope.
 // Cancellation?  This is it. A context that is done stays done, with the status
 //                and cause it got first.
-// Order?         A parent is done no later than its children. Callbacks run in
-//                the order in which they were registered, a parent's before its
-//                children's.
+// Order?         An end goes downwards: a child may be seen not done for a
+//                moment after its parent. A context's callbacks run one after
+//                another, in the order in which they were registered; those of
+//                a parent run before those of the children that end with it.
 // On error?      status() is CANCELLED, or DEADLINE_EXCEEDED where a deadline
 //                ended it; cause() is what the one who ended it said.
 // Thread safety  Everything, from any thread.
@@ -104,8 +106,8 @@ class Context {
   // of values.
   template <class Key>
   const typename Key::Type* value() const {
-    return static_cast<const typename Key::Type*>(
-        context_internal::FindValue(values_.get(), &context_internal::kKey<Key>));
+    return static_cast<const typename Key::Type*>(context_internal::FindValue(
+        values_.get(), &context_internal::kKey<Key>));
   }
 
   // Blocks until done: for ever on a default context.
@@ -127,8 +129,8 @@ class Context {
   [[nodiscard]] DoneCallback OnDone(absl::AnyInvocable<void() &&> f) const;
 
 #ifdef __cpp_lib_jthread
-  // A token that is stopped when this context is done. For APIs that speak
-  // std::stop_token.
+  // A token that is stopped when this context is done, before the callbacks of
+  // this context run. For APIs that speak std::stop_token.
   std::stop_token stop_token() const;
 #endif
 
@@ -154,8 +156,13 @@ class Context {
 // was moved from may only be destroyed or assigned to.
 //
 // Blocks?        Cancel and the destructor run the callbacks of all contexts
-//                that they end, and wait for nothing else.
-// Order?         All contexts below are done before the first callback runs.
+//                that they end. They wait for nothing else, with one exception:
+//                where a stop token is ending the context on another thread,
+//                the destructor waits for that (announced with a
+//                BlockingScope).
+// Order?         All contexts that end with this one are done before the first
+//                callback runs. If another thread is ending a part of the tree
+//                at that moment, that part, with its callbacks, is left to it.
 // On error?      Cancel with an OK status dies: a cause says why.
 // Thread safety  Cancel and context, from any thread.
 // Memory order   See Context.
@@ -184,8 +191,6 @@ class [[nodiscard]] CancelScope {
 
   CancelScope(const Context& parent, absl::Time deadline, absl::Status cause);
 
-  void End();
-
   Context context_;
 #ifdef __cpp_lib_jthread
   std::unique_ptr<std::stop_callback<absl::AnyInvocable<void()>>> stop_;
@@ -199,20 +204,19 @@ CancelScope WithCancel(const Context& parent);
 // The same, and ends by itself at `t` by wall clock, with DEADLINE_EXCEEDED and
 // the given cause; before this returns if `t` has passed. The distance to `t`
 // is measured once, so that a later jump of the wall clock does not move it.
-// Never fires early. A parent's earlier deadline wins.
-CancelScope WithDeadline(
-    const Context& parent, absl::Time t,
-    absl::Status cause =
-        absl::DeadlineExceededError("context deadline exceeded"));
+// Never fires early. A parent's earlier deadline wins, and its cause.
+CancelScope WithDeadline(const Context& parent, absl::Time t,
+                         absl::Status cause = absl::DeadlineExceededError(
+                             "context deadline exceeded"));
 
 // The same, `d` from now.
-CancelScope WithTimeout(
-    const Context& parent, absl::Duration d,
-    absl::Status cause =
-        absl::DeadlineExceededError("context deadline exceeded"));
+CancelScope WithTimeout(const Context& parent, absl::Duration d,
+                        absl::Status cause = absl::DeadlineExceededError(
+                            "context deadline exceeded"));
 
 #ifdef __cpp_lib_jthread
-// The same as WithCancel, and ends when `token` is stopped.
+// The same as WithCancel, and ends when `token` is stopped, with a CANCELLED
+// cause that says so, in the thread that stops it.
 CancelScope WithStopToken(const Context& parent, std::stop_token token);
 #endif
 
@@ -227,10 +231,9 @@ CancelScope WithStopToken(const Context& parent, std::stop_token token);
 // request and crosses APIs, not as a way to pass optional arguments.
 template <class Key>
 Context WithValue(const Context& parent, typename Key::Type value) {
-  return Context(parent.node_,
-                 context_internal::MakeValue<typename Key::Type>(
-                     parent.values_, &context_internal::kKey<Key>,
-                     std::move(value)));
+  return Context(parent.node_, context_internal::MakeValue<typename Key::Type>(
+                                   parent.values_, &context_internal::kKey<Key>,
+                                   std::move(value)));
 }
 
 // The parent's values, without its cancellation and deadline: for clean-up that

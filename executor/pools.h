@@ -30,9 +30,9 @@ namespace cohort {
 
 // A pool in which every submitted task starts in bounded time, whatever the
 // running tasks block on. `workers` threads run tasks; when one of them
-// announces that it blocks (BlockingScope, and so every wait of cohort), another
-// takes its place at once; when they block unannounced, a monitor notices
-// within milliseconds and adds threads for as long as tasks are queued.
+// announces that it blocks (BlockingScope, and so every wait of cohort),
+// another takes its place at once; when they block unannounced, a monitor
+// notices within milliseconds and adds threads for as long as tasks are queued.
 class ElasticPool final : public executor_internal::WorkerPool {
  public:
   struct Options {
@@ -52,8 +52,8 @@ class ElasticPool final : public executor_internal::WorkerPool {
   explicit ElasticPool(Options options);
 };
 
-// At most `threads` threads, started as tasks come and kept until the end. Makes
-// no promise of progress: use it to bound what a subsystem takes of the
+// At most `threads` threads, started as tasks come and kept until the end.
+// Makes no promise of progress: use it to bound what a subsystem takes of the
 // machine, with tasks that do not wait for one another. (Waiting for a group
 // inside a task is safe here too: Wait runs the group's own queued tasks.)
 class FixedPool final : public executor_internal::WorkerPool {

@@ -74,16 +74,17 @@ sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, absl::Time deadline,
       new Node(std::move(parent), has_timer ? deadline : inherited, has_timer,
                std::move(deadline_cause)));
   if (node->parent_ != nullptr) node->JoinParent();
-  if (has_timer && !node->done()) {
-    const sync::SteadyTime due = sync::SteadyTime::At(deadline);
-    if (due <= sync::SteadyTime::Now()) {
-      node->EndByDeadline();
-    } else {
-      node->Ref();  // the timer's
-      TimerQueue::Default().Arm(*node, due);
-      // Whoever ended the node meanwhile found no timer to take back.
-      if (node->done()) node->DisarmTimer();
-    }
+  if (node->done() || deadline == absl::InfiniteFuture()) return node;
+  const sync::SteadyTime due = sync::SteadyTime::At(deadline);
+  if (due <= sync::SteadyTime::Now()) {
+    // Also where an ancestor's deadline has passed before: its timer may take
+    // a while yet.
+    node->EndByDeadline();
+  } else if (has_timer) {
+    node->Ref();  // the timer's
+    TimerQueue::Default().Arm(*node, due);
+    // Whoever ended the node meanwhile found no timer to take back.
+    if (node->done()) node->DisarmTimer();
   }
   return node;
 }
@@ -146,11 +147,19 @@ bool Node::Cancel(absl::Status status, absl::Status cause) {
   // callbacks run. The list's references keep the nodes until then.
   LinkedList<Node> below;
   if (!MarkDone(status, cause, &below)) return false;
-  for (Node* node = below.front(); node != nullptr;
-       node = LinkedList<Node>::Next(node)) {
-    node->MarkDone(status, cause, &below);
+  Node* next = nullptr;
+  for (Node* node = below.front(); node != nullptr; node = next) {
+    const bool marked = node->MarkDone(status, cause, &below);
+    next = LinkedList<Node>::Next(node);
+    if (marked) continue;
+    // Its callbacks are for whoever was faster: two threads would mix up their
+    // order.
+    below.Remove(node);
+    node->Unref();
   }
   LeaveParent();
+  // A callback may drop the reference that the caller has.
+  const auto self = sync::RefPtr<Node>::Share(this);
   FinishEnd();
   while (!below.empty()) {
     Node* node = below.PopFront();

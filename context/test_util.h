@@ -1,0 +1,51 @@
+// What the tests of contexts share.
+
+#ifndef COHORT_CONTEXT_TEST_UTIL_H_
+#define COHORT_CONTEXT_TEST_UTIL_H_
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort::testing {
+
+// Runs its function when it is destroyed, moves aside.
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> f)
+      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
+
+ private:
+  std::shared_ptr<void> guard_;
+};
+
+struct Expiring {
+  CancelScope scope;
+  DoneCallback callback;
+};
+
+// Registers `f` with a context that a deadline is about to end; early enough,
+// however slow the machine is: it does not run here and now.
+inline Expiring CallAtDeadline(std::function<void()> f) {
+  for (absl::Duration d = absl::Milliseconds(1);; d *= 2) {
+    CancelScope scope = WithTimeout(Context(), d);
+    bool too_late = false;
+    DoneCallback callback = scope.context().OnDone(
+        [f, &too_late, caller = sync::CurrentThreadId()] {
+          if (sync::CurrentThreadId() == caller) {
+            too_late = true;
+          } else {
+            f();
+          }
+        });
+    if (!too_late) return {std::move(scope), std::move(callback)};
+  }
+}
+
+}  // namespace cohort::testing
+
+#endif  // COHORT_CONTEXT_TEST_UTIL_H_
