@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <vector>
 #include <version>
 
@@ -11,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace {
@@ -52,6 +54,9 @@ void operator delete[](void* memory, std::size_t) noexcept { Free(memory); }
 namespace cohort {
 namespace {
 
+using ::cohort::testing::Await;
+using ::cohort::testing::Caller;
+
 #if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
 constexpr int kScale = 10;
 #else
@@ -64,9 +69,12 @@ class AllocationTest : public ::testing::Test {
   // it sees, and is most of the time that a million contexts take.
   AllocationTest() {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-    // Whatever comes with the first timer stays.
-    CancelScope first = WithTimeout(Context(), absl::Hours(1));
   }
+
+ private:
+  // Whatever comes with the first timer stays. None of the tests' own is the
+  // next one due, for which the timers' thread would have to wake up.
+  const CancelScope first_timer_ = WithTimeout(Context(), absl::Minutes(30));
 };
 
 // Some of Abseil's, the executor's and the timers' own may come meanwhile.
@@ -153,6 +161,49 @@ TEST_F(AllocationTest, AParentsEndFreesTheTimersOfItsChildren) {
     contexts.clear();
   }
   EXPECT_LT(live - before, kSlack / kScale);
+}
+
+// The parent may end between the child's look at it and the start of the timer.
+TEST_F(AllocationTest, ADeadlineThatIsSetWhileTheParentEndsFreesItsTimer) {
+  constexpr int kRounds = 20'000 / kScale;
+  const int64_t before = live;
+  {
+    std::optional<CancelScope> parent;
+    std::atomic<int> round{-1};
+    std::atomic<int> ended{-1};
+    Caller caller([&] {
+      for (int i = 0; i < kRounds; ++i) {
+        Await([&] { return round == i; });
+        bool done = false;
+        while (!done) {
+          CancelScope child = WithTimeout(parent->context(), absl::Hours(1));
+          done = child.context().done();
+        }
+        ended = i;
+      }
+    });
+    for (int i = 0; i < kRounds; ++i) {
+      parent = WithCancel(Context());
+      round = i;
+      for (std::atomic<int> spin{0}; spin < i % 300; ++spin) continue;
+      parent->Cancel();
+      Await([&] { return ended == i; });
+    }
+  }
+  EXPECT_LT(live - before, 30);
+}
+
+TEST_F(AllocationTest, ADeadlineThatFiredFreesEverything) {
+  const int64_t before = live;
+  {
+    std::vector<CancelScope> scopes;
+    for (int i = 0; i < 1000; ++i) {
+      scopes.push_back(WithTimeout(Context(), absl::Microseconds(10 * i)));
+    }
+    for (const CancelScope& scope : scopes) scope.context().AwaitDone();
+  }
+  // The timer lets go of its context last. Hangs if it does not.
+  Await([before] { return live - before < 500; });
 }
 
 TEST_F(AllocationTest, AContextDoesNotGrowWithWithdrawnCallbacks) {

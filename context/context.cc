@@ -19,6 +19,32 @@
 #include "cohort/sync/ref_ptr.h"
 
 namespace cohort {
+
+namespace context_internal {
+
+#ifdef __cpp_lib_jthread
+class StopRegistration {
+ public:
+  StopRegistration(std::stop_token token, sync::RefPtr<Node> node)
+      : callback_(std::move(token), Cancel{std::move(node)}) {}
+
+ private:
+  struct Cancel {
+    sync::RefPtr<Node> node;
+    void operator()() const {
+      node->Cancel(absl::CancelledError("context cancelled"),
+                   absl::CancelledError("stop requested"));
+    }
+  };
+
+  std::stop_callback<Cancel> callback_;
+};
+#else
+class StopRegistration {};
+#endif
+
+}  // namespace context_internal
+
 namespace {
 
 using context_internal::Node;
@@ -103,24 +129,22 @@ CancelScope::CancelScope(const Context& parent, absl::Time deadline,
     : context_(Node::Create(parent.node_, deadline, std::move(cause)),
                parent.values_) {}
 
+CancelScope::CancelScope(CancelScope&& other) noexcept = default;
+
 CancelScope& CancelScope::operator=(CancelScope&& other) noexcept {
   if (this == &other) return *this;
   // Ends last, and in a place of its own: a callback may come back here.
   const CancelScope old = std::move(*this);
-#ifdef __cpp_lib_jthread
   stop_ = std::move(other.stop_);
-#endif
   context_ = std::move(other.context_);
   return *this;
 }
 
 CancelScope::~CancelScope() {
-#ifdef __cpp_lib_jthread
   if (stop_ != nullptr) {
     BlockingScope blocking;  // a stop on another thread may be running
     stop_ = nullptr;
   }
-#endif
   if (context_.node_ != nullptr) Cancel();
 }
 
@@ -152,13 +176,8 @@ CancelScope WithStopToken(const Context& parent, std::stop_token token) {
   CancelScope scope = WithCancel(parent);
   if (token.stop_possible()) {
     // The node rather than the scope, which moves.
-    auto cancel = [node = scope.context_.node_] {
-      node->Cancel(absl::CancelledError("context cancelled"),
-                   absl::CancelledError("stop requested"));
-    };
-    scope.stop_ =
-        std::make_unique<std::stop_callback<absl::AnyInvocable<void()>>>(
-            std::move(token), std::move(cancel));
+    scope.stop_ = std::make_unique<context_internal::StopRegistration>(
+        std::move(token), scope.context_.node_);
   }
   return scope;
 }

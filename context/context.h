@@ -39,6 +39,10 @@
 
 namespace cohort {
 
+namespace context_internal {
+class StopRegistration;
+}  // namespace context_internal
+
 class CancelScope;
 
 // The registration of a callback with Context::OnDone. Movable; the empty one
@@ -170,7 +174,7 @@ class Context {
 //                parent does not grow; copies of it live on, done.
 class [[nodiscard]] CancelScope {
  public:
-  CancelScope(CancelScope&& other) noexcept = default;
+  CancelScope(CancelScope&& other) noexcept;
   CancelScope& operator=(CancelScope&& other) noexcept;
   ~CancelScope();
 
@@ -192,9 +196,9 @@ class [[nodiscard]] CancelScope {
   CancelScope(const Context& parent, absl::Time deadline, absl::Status cause);
 
   Context context_;
-#ifdef __cpp_lib_jthread
-  std::unique_ptr<std::stop_callback<absl::AnyInvocable<void()>>> stop_;
-#endif
+  // What WithStopToken registered; else null. Opaque, since a class must not
+  // change with what the including file's standard library has.
+  std::unique_ptr<context_internal::StopRegistration> stop_;
 };
 
 // A context that ends when the scope says so, or when its parent ends. If the

@@ -263,22 +263,31 @@ TEST(AwaitTest, AwaitDoneUntilIsFalseAtItsTimeAndNotBefore) {
   }
 }
 
-// B-26: the end between a waiter's look and its sleep. Hangs if it is lost.
+// B-26: the end falls between a waiter's look and its sleep. Hangs if the
+// wake-up is lost. The two threads meet before each round and then take their
+// steps at changing distances.
 TEST(AwaitTest, B26_NoWakeUpIsLost) {
-  for (int round = 0; round < 2000; ++round) {
-    CancelScope scope = WithCancel(Context());
-    std::atomic<bool> ready{false};
-    Caller waiter([&] {
-      ready = true;
-      if (round % 2 == 0) {
-        scope.context().AwaitDone();
+  constexpr int kRounds = 20'000;
+  std::optional<CancelScope> scope;
+  std::atomic<int> round{-1};
+  std::atomic<int> ended{-1};
+  Caller waiter([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      Await([&] { return round == i; });
+      if (i % 2 == 0) {
+        scope->context().AwaitDone();
       } else {
-        EXPECT_FALSE(scope.context().SleepFor(absl::InfiniteDuration()).ok());
+        EXPECT_FALSE(scope->context().SleepFor(absl::InfiniteDuration()).ok());
       }
-    });
-    Await([&ready] { return ready.load(); });
-    for (std::atomic<int> spin{0}; spin < round % 200; ++spin) continue;
-    scope.Cancel();
+      ended = i;
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    scope = WithCancel(Context());
+    round = i;
+    for (std::atomic<int> spin{0}; spin < i % 300; ++spin) continue;
+    scope->Cancel();
+    Await([&] { return ended == i; });
   }
 }
 

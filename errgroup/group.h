@@ -77,16 +77,21 @@ struct Options {
 //                that block in Go are accepted in the order in which they came,
 //                and TryGo does not get in front of them.
 // On error?      The first error in order of completion is kept for good. What
-//                a task returns because the group was cancelled (the context's
-//                status code, or its cause) is not an error of its own, and
-//                never hides the cause. An exception counts as kInternal, with
-//                its type and what(); see Exceptions.
+//                a task returns because the group was cancelled (CANCELLED, the
+//                context's status code, or its cause, once the context is done)
+//                is not an error of its own, and never hides the cause. An
+//                exception counts as kInternal, with its type and what(); see
+//                Exceptions. So does a task that ends its thread
+//                (pthread_exit), except with kTerminate or without exceptions:
+//                that terminates the process.
 // Thread safety  All methods, from any thread, at any time before destruction
 //                begins; also inside tasks of the group.
 // Memory order   What happened before Go is visible to the task; what a task
 //                did, the end of its captures included, to whoever returns from
 //                Wait.
-// Destruction    Cancels, then waits. Dies inside a task of the group.
+// Destruction    Cancels, then waits, as Wait does: with run_after_cancel it
+//                may run queued tasks. Dies inside a task of the group, also
+//                in the destructor of one that is skipped.
 //
 // Bad input dies before anything changes: a null task, a negative limit or
 // queue (the name for no bound is kUnlimited).
@@ -130,7 +135,7 @@ class Group {
 
   // The same, but never blocks: kFull if there is no place for the task.
   template <GroupTask F>
-  Admission TryGo(F task) {
+  [[nodiscard]] Admission TryGo(F task) {
     return core_->Submit("TryGo", group_internal::MakeTask(std::move(task)),
                          group_internal::WhenFull::kRefuse);
   }
@@ -142,9 +147,11 @@ class Group {
   //
   // May be called any number of times, from any threads. With kHelp it runs
   // tasks of this group meanwhile. Inside a task of this group it does not wait
-  // for the tasks that are themselves waiting here, and ends nothing. (A task
-  // that waits for a group whose tasks wait for that task waits for ever, as
-  // any two things do that wait for each other.)
+  // for the tasks that are themselves waiting here, and ends nothing; such a
+  // task lends its slot while it waits, so that for a moment after several of
+  // them go on, more than `limit` tasks may run. (A task that waits for a group
+  // whose tasks wait for that task waits for ever, as any two things do that
+  // wait for each other.)
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
   // The same until `t` by wall clock: DEADLINE_EXCEEDED if the group has not
@@ -152,9 +159,9 @@ class Group {
   // no tasks meanwhile, since these could take longer.
   absl::Status WaitUntil(absl::Time t);
 
-  // Cancels the group. True for the one call that did. The cause must not be
-  // OK. On return all tasks that had not started are skipped, and callbacks on
-  // the context have run.
+  // Cancels the group. True for the one call that did; when that returns, all
+  // tasks that had not started are skipped, and callbacks on the context have
+  // run. The cause must not be OK.
   bool Cancel(absl::Status cause = absl::CancelledError("group cancelled"));
 
   // Changes the limit. Raising it starts queued tasks and lets blocked

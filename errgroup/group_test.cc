@@ -20,8 +20,8 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/pools.h"
-#include "cohort/sync/test_util.h"
 #include "cohort/group/types.h"
+#include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
 
@@ -311,9 +311,8 @@ TEST(GroupTest, WaitHelpsUnlessItIsToldToPark) {
   EXPECT_EQ(ran_on, self);
 
   group.Go([&ran_on] { ran_on = sync::CurrentThreadId(); });
-  Caller waiter([&group] {
-    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
-  });
+  Caller waiter(
+      [&group] { EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus()); });
   EXPECT_EQ(group.WaitUntil(absl::Now() + absl::Milliseconds(1)).code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(group.stats().queued, 1);
@@ -485,6 +484,27 @@ TEST(ExceptionTest, TheOriginalGoesToOneCaller) {
   ASSERT_NE(original, nullptr);
   EXPECT_THROW(std::rethrow_exception(original), std::out_of_range);
   EXPECT_EQ(group.exception(), nullptr);
+  group.Go([] { throw std::out_of_range("page 8"); });
+  group.Wait().IgnoreError();
+  EXPECT_EQ(group.exception(), nullptr);
+}
+
+TEST(ExceptionTest, NoneOutlivesTheGroup) {
+  struct Counted {
+    explicit Counted(std::atomic<int>& count) : alive(&count) { ++count; }
+    Counted(const Counted& other) : alive(other.alive) { ++*alive; }
+    ~Counted() { --*alive; }
+    std::atomic<int>* alive;
+  };
+  std::atomic<int> alive{0};
+  for (int round = 0; round < 200; ++round) {
+    {
+      Group group;
+      for (int i = 0; i < 3; ++i) group.Go([&alive] { throw Counted(alive); });
+      group.Wait(WaitPolicy::kPark).IgnoreError();
+    }
+    ASSERT_EQ(alive, 0);
+  }
 }
 
 TEST(ExceptionTest, CancelsTheGroupAsAnyErrorDoes) {
@@ -521,11 +541,11 @@ TEST(GroupDeathTest, BadInputDiesAndNamesTheCall) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(Group().Go(std::function<void()>()),
                "errgroup::Group::Go: null task");
-  EXPECT_DEATH(Group().TryGo(static_cast<void (*)()>(nullptr)),
+  EXPECT_DEATH((void)Group().TryGo(static_cast<void (*)()>(nullptr)),
                "errgroup::Group::TryGo: null task");
-  EXPECT_DEATH(Group(Options{.name = "mine"})
-                   .Go(absl::AnyInvocable<void()>(nullptr)),
-               "'mine'::Go: null task");
+  EXPECT_DEATH(
+      Group(Options{.name = "mine"}).Go(absl::AnyInvocable<void()>(nullptr)),
+      "'mine'::Go: null task");
   EXPECT_DEATH(Group(Options{.limit = -1}), "limit is -1");
   EXPECT_DEATH(Group(Options{.queue = -7}), "queue is -7");
   EXPECT_DEATH(Group().SetLimit(-2), "SetLimit: limit is -2");

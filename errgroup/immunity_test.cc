@@ -23,8 +23,8 @@
 #include "cohort/errgroup/group.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
-#include "cohort/sync/test_util.h"
 #include "cohort/group/types.h"
+#include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
@@ -101,8 +101,7 @@ TEST(Immunity, B05_AnExceptionKillsNoWorker) {
   group.Go([] { throw std::runtime_error("A"); });
   group.Go([&ran] { ++ran; });
   group.Go([&ran] { ++ran; });
-  EXPECT_EQ(group.Wait(WaitPolicy::kPark).code(),
-            absl::StatusCode::kInternal);
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark).code(), absl::StatusCode::kInternal);
   EXPECT_EQ(ran, 2);
 }
 

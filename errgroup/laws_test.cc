@@ -16,8 +16,8 @@
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
 #include "cohort/executor/pools.h"
-#include "cohort/sync/test_util.h"
 #include "cohort/group/types.h"
+#include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
@@ -111,6 +111,61 @@ TEST(LawStructured, TheDestructorCancelsThenWaits) {
   EXPECT_TRUE(ended);
 }
 
+TEST(LawStructured, AGroupMayBeDestroyedWhileItAnswersAParkedGo) {
+  for (int round = 0; round < 500; ++round) {
+    auto group = std::make_unique<Group>(Options{.limit = 0});
+    Caller producer([raw = group.get()] {
+      EXPECT_EQ(raw->Go([] {}), Admission::kCancelled);
+    });
+    Await([&group] { return group->stats().parked == 1; });
+    group.reset();
+  }
+}
+
+TEST(LawStructured, NoTaskIsAcceptedAndThenNotWaitedFor) {
+  CancelScope scope = WithCancel(Context());
+  for (int round = 0; round < 100; ++round) {
+    Group group(scope.context());
+    std::atomic<bool> started{false};
+    Caller producer([&] {
+      started = true;
+      while (group.Go([] {}) == Admission::kAccepted) {
+      }
+    });
+    while (!started) {
+    }
+    group.Wait().IgnoreError();
+    const Stats stats = group.stats();
+    ASSERT_EQ(stats.queued + stats.running + stats.skipped, 0);
+  }
+}
+
+TEST(LawStructured, AGroupMayBeDestroyedByACallbackOfItsContext) {
+  auto group = std::make_unique<Group>();
+  std::optional<DoneCallback> callback;
+  callback = group->context().OnDone([&] {
+    callback.reset();
+    group.reset();
+  });
+  Group* raw = group.get();
+  raw->Cancel();
+  EXPECT_EQ(group, nullptr);
+}
+
+TEST(LawStructuredDeathTest, ASkippedTaskThatOwnsItsGroupDies) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        CancelScope scope = WithCancel(Context());
+        auto group = std::make_shared<Group>(
+            scope.context(), Options{.limit = 0, .queue = kUnlimited});
+        group->Go([group] {});
+        group.reset();
+        scope.Cancel();
+      },
+      "by the destructor of a task that is being skipped");
+}
+
 TEST(LawStructured, CapturesAreGoneWhenWaitReturns) {
   auto alive = std::make_shared<int>(0);
   Group group(Context(), {.limit = 1, .queue = kUnlimited});
@@ -189,6 +244,16 @@ TEST(LawFirstError, AnEchoOfTheCancellationNeverMasksItsCause) {
   EXPECT_EQ(group.stats().failed, 4);
 }
 
+TEST(LawFirstError, ACancelledTaskDoesNotMaskADeadline) {
+  CancelScope scope = WithTimeout(Context(), absl::Milliseconds(1));
+  Group group(scope.context());
+  group.Go([](const Context& context) {
+    context.AwaitDone();
+    return absl::CancelledError("stopped");
+  });
+  EXPECT_EQ(group.Wait().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
 TEST(LawFirstError, AnErrorAfterTheCancellationIsAnError) {
   CancelScope scope = WithCancel(Context());
   Group group(scope.context());
@@ -236,6 +301,35 @@ TEST(LawCancellation, AParkedGoWakes) {
   producer.Join();  // while the only slot is still taken
   release.Notify();
   EXPECT_EQ(group.Wait(), Fail("outside"));
+}
+
+TEST(LawCancellation, AParkedGoWakesAlthoughACallbackAboveIsSlow) {
+  CancelScope scope = WithCancel(Context());
+  std::optional<Group> group;
+  // Runs before the group itself learns of the cancellation.
+  DoneCallback callback = scope.context().OnDone([&group] {
+    EXPECT_EQ(group->Wait().code(), absl::StatusCode::kAborted);
+  });
+  group.emplace(scope.context(), Options{.limit = 0});
+  Caller producer(
+      [&group] { EXPECT_EQ(group->Go([] {}), Admission::kCancelled); });
+  Await([&group] { return group->stats().parked == 1; });
+  scope.Cancel(absl::AbortedError("outside"));
+}
+
+TEST(LawCancellation, TheContextIsDoneWhenAnyWaitHasReturned) {
+  for (int round = 0; round < 300; ++round) {
+    Group group{Context()};
+    absl::Notification release;
+    group.Go([&release] { release.WaitForNotification(); });
+    auto wait = [&group] {
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_TRUE(group.context().done());
+    };
+    Caller first(wait);
+    Caller second(wait);
+    release.Notify();
+  }
 }
 
 TEST(LawCancellation, AParkedGoWakesAtTheDeadline) {
@@ -403,6 +497,46 @@ TEST(LawSafeNesting, WaitInsideATaskOfTheSameGroup) {
   submitted.Notify();
   EXPECT_EQ(group.Wait(), absl::OkStatus());
   EXPECT_EQ(group.stats().succeeded, 8);
+}
+
+TEST(LawSafeNesting, ATaskThatWaitsLendsItsSlot) {
+  Group group(Options{.limit = 1, .queue = kUnlimited});
+  bool ran = false;
+  group.Go([&] {
+    group.Go([&ran] { ran = true; });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_TRUE(ran);
+  });
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+}
+
+TEST(LawSafeNesting, ATaskThatWaitsLetsAParkedSubmissionIn) {
+  Group group(Options{.limit = 1});
+  absl::Notification started;
+  group.Go([&] {
+    started.Notify();
+    Await([&group] { return group.stats().parked == 1; });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+  started.WaitForNotification();
+  EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(LawSafeNesting, TasksThatWaitForTheirGroupAreReleasedTogether) {
+  Group group;
+  std::atomic<int> inside{0};
+  std::atomic<int> released{0};
+  auto meet = [&] {
+    ++inside;
+    Await([&inside] { return inside == 2; });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    ++released;
+    Await([&released] { return released == 2; });
+  };
+  group.Go(meet);
+  group.Go(meet);
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
 }
 
 TEST(LawSafeNesting, WaitUntilInsideATaskOfTheSameGroup) {

@@ -42,8 +42,7 @@ TEST(WaitGroupTest, SeveralErrorsAreAllThereInOrder) {
   WaitGroup group;
   group.Error(kOne);
   group.Error(kTwo);
-  EXPECT_EQ(group.Wait(),
-            absl::NotFoundError("multiple errors: one | two"));
+  EXPECT_EQ(group.Wait(), absl::NotFoundError("multiple errors: one | two"));
   EXPECT_EQ(group.errors(), (std::vector<absl::Status>{kOne, kTwo}));
 }
 
@@ -52,8 +51,7 @@ TEST(WaitGroupTest, ErrorsAreNeverReset) {
   group.Error(kOne);
   EXPECT_EQ(group.Wait(), kOne);
   group.Error(kTwo);
-  EXPECT_EQ(group.Wait(),
-            absl::NotFoundError("multiple errors: one | two"));
+  EXPECT_EQ(group.Wait(), absl::NotFoundError("multiple errors: one | two"));
 }
 
 TEST(WaitGroupTest, EveryWaiterReturns) {

@@ -51,9 +51,15 @@ PoolPolicy ThreadPerTaskPolicy() {
 ElasticPool::ElasticPool(Options options)
     : WorkerPool(ElasticPolicy(options)) {}
 
+ElasticPool::~ElasticPool() { Finish(); }
+
 FixedPool::FixedPool(int threads) : WorkerPool(FixedPolicy(threads)) {}
 
+FixedPool::~FixedPool() { Finish(); }
+
 ThreadPerTask::ThreadPerTask() : WorkerPool(ThreadPerTaskPolicy()) {}
+
+ThreadPerTask::~ThreadPerTask() { Finish(); }
 
 ElasticPool& DefaultExecutor() {
   return sync::ProcessWide<+[] { return new ElasticPool(); }>();

@@ -50,6 +50,7 @@ class ElasticPool final : public executor_internal::WorkerPool {
 
   ElasticPool() : ElasticPool(Options()) {}
   explicit ElasticPool(Options options);
+  ~ElasticPool() override;
 };
 
 // At most `threads` threads, started as tasks come and kept until the end.
@@ -60,6 +61,7 @@ class FixedPool final : public executor_internal::WorkerPool {
  public:
   // Dies if `threads` < 1.
   explicit FixedPool(int threads);
+  ~FixedPool() override;
 };
 
 // A fresh thread for each task, as many as there are tasks. Only if the system
@@ -68,6 +70,7 @@ class FixedPool final : public executor_internal::WorkerPool {
 class ThreadPerTask final : public executor_internal::WorkerPool {
  public:
   ThreadPerTask();
+  ~ThreadPerTask() override;
 };
 
 // The process-wide ElasticPool that everything uses unless told otherwise, made

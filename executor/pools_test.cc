@@ -88,15 +88,17 @@ TEST_P(PoolTest, DestructorRunsWhatTasksSubmitMeanwhile) {
   const int length = Scaled(1'000);
   std::atomic<int> ran = 0;
   Gate destroying;
-  // Each task submits the next one, and the first waits for the destructor.
-  std::function<void(WorkerPool*)> next = [&](WorkerPool* pool) {
-    if (++ran < length) pool->Submit([&, pool] { next(pool); });
+  // Each task submits the next one, and is a full citizen all the while.
+  std::function<void()> next = [&] {
+    Executor* const executor = Executor::Current();
+    BlockingScope blocking;
+    if (++ran < length) executor->Submit([&] { next(); });
   };
   {
     const std::shared_ptr<WorkerPool> pool = Make();
-    pool->Submit([&, pool = pool.get()] {
+    pool->Submit([&] {
       destroying.Pass();
-      next(pool);
+      next();
     });
     destroying.Open();
   }

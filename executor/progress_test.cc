@@ -155,8 +155,7 @@ TEST_P(ProgressTest, TasksComputeUntilALaterOneStopsThem) {
   Countdown done(computing + 1);
   for (int i = 0; i < computing; ++i) {
     pool_->Submit([&] {
-      while (!stop) {
-      }
+      while (!stop) sync::Yield();
       done.Done();
     });
   }
@@ -218,19 +217,19 @@ TEST_P(ProgressTest, EachTaskWaitsForOneThatItSubmits) {
   }
 }
 
-// A thread that was started in place of one that blocked comes when that one is
+// A thread that was started in place of one that blocks comes when that one is
 // back, and so goes to sleep. The queued task must not be forgotten over it.
 TEST_P(ProgressTest, ATaskWhoseThreadCameTooLateStartsAllTheSame) {
   for (int round = 0; round < 100; ++round) {
     Gate gate;
     Countdown done(2);
     pool_->Submit([&] {
-      pool_->Submit([&] {
-        gate.Open();
-        done.Done();
-      });
       {
         BlockingScope blocking;
+        pool_->Submit([&] {
+          gate.Open();
+          done.Done();
+        });
       }
       gate.Pass();
       done.Done();
@@ -242,7 +241,7 @@ TEST_P(ProgressTest, ATaskWhoseThreadCameTooLateStartsAllTheSame) {
 // Looks for a wake-up that gets lost between a task's end, another one's
 // blocking, and a submission: nothing follows that would make up for it.
 TEST_P(ProgressTest, NoWakeUpIsLost) {
-  const int rounds = Scaled(2'000);
+  const int rounds = Scaled(1'000);
   for (int round = 0; round < rounds; ++round) {
     const int blocked = round % 3;
     const bool announced = round % 7 != 0;

@@ -13,6 +13,7 @@
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "cohort/executor/internal/worker_pool.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sync/thread.h"
@@ -22,19 +23,22 @@ namespace {
 
 using executor_internal::WorkerPool;
 
-constexpr int kMany = 16;
+constexpr int kMany = 8;
 
 // As good as none.
 constexpr uid_t kUnprivileged = 65534;
 
 PoolCase Elastic(std::string name, int workers) {
-  return {.name = std::move(name),
-          .make =
-              [workers] {
-                return std::make_shared<ElasticPool>(
-                    ElasticPool::Options{.workers = workers});
-              },
-          .workers = workers};
+  return {
+      .name = std::move(name),
+      .make =
+          [workers] {
+            // Idle threads stay: one that left would look at the queue, and
+            // so make up for a wake-up that was lost.
+            return std::make_shared<ElasticPool>(ElasticPool::Options{
+                .workers = workers, .keep_alive = absl::InfiniteDuration()});
+          },
+      .workers = workers};
 }
 
 PoolCase Fixed(std::string name, int threads) {

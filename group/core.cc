@@ -42,8 +42,7 @@ std::string ExceptionType() {
   const std::type_info* type = abi::__cxa_current_exception_type();
   if (type == nullptr) return "unknown";
   int status = 0;
-  char* readable =
-      abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  char* readable = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
   std::string name = status == 0 ? readable : type->name();
   std::free(readable);
   return name;
@@ -61,9 +60,9 @@ struct Core::Parked {
   sync::CondVar answered;
 };
 
-// Outlives its task where a group that was made in it does, but knows of nothing
-// then: so that a chain of tasks that each make the group of the next one does
-// not grow.
+// Outlives its task where a group that was made in it does, but knows of
+// nothing then: so that a chain of tasks that each make the group of the next
+// one does not grow.
 class Core::Lineage {
  public:
   Lineage(const Core* core, sync::RefPtr<Lineage> maker)
@@ -168,6 +167,7 @@ Core::Frame::~Frame() {
   }
   const bool failed = !status->ok();
   const bool first = failed && core->RecordError(index, *status, exception);
+  exception = nullptr;  // as the functor
   sync::Point("task.recorded");
   if (first && core->policy_.cancel_on_error) core->scope_.Cancel(*status);
   sync::Point("cancel.fired");
@@ -201,12 +201,15 @@ bool Core::RecordError(int64_t index, const absl::Status& status,
   sync::MutexLock lock(&mutex_);
   // What a task returns because it was told to stop is no cause of its own.
   const absl::Status cancelled = context().status();
-  if (!cancelled.ok() && (status.code() == cancelled.code() ||
-                          status == context().cause())) {
+  if (!cancelled.ok() &&
+      (absl::IsCancelled(status) || status.code() == cancelled.code() ||
+       status == context().cause())) {
     cut_short_ = true;
     return false;
   }
-  if (exception_ == nullptr) exception_.swap(exception);
+  if (exception != nullptr && !std::exchange(had_exception_, true)) {
+    exception_.swap(exception);
+  }
   const bool first = first_error_.ok();
   if (first) first_error_ = status;
   if (!first && !policy_.keep_all_errors) return false;
@@ -272,7 +275,8 @@ bool Core::RefusesWork() const {
 
 bool Core::HasPlace() const {
   if (limit_ == kUnlimited || policy_.queue == kUnlimited) return true;
-  const int64_t taken = running_ + static_cast<int64_t>(queue_.size());
+  const int64_t taken =
+      running_ - self_waiting_ + static_cast<int64_t>(queue_.size());
   return taken < int64_t{limit_} + policy_.queue;
 }
 
@@ -298,6 +302,8 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
   Parked submission;
   submission.entry.push_back({.task = std::move(task)});
   sync::Point("submit.checked");
+  // Of one that parks: the group may be destroyed as soon as it has an answer.
+  sync::RefPtr<Core> self;
   bool parked = false;
   int64_t runners = 0;
   {
@@ -318,6 +324,7 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
     parked = !has_place && !InsideTaskTree();
     if (parked) {
       parked_.push_back(&submission);
+      self = sync::RefPtr<Core>::Share(this);
     } else {
       Accept(submission.entry);
       runners = ClaimRunners();
@@ -339,7 +346,7 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
 int64_t Core::Startable() const {
   const int64_t queued = static_cast<int64_t>(queue_.size());
   if (limit_ == kUnlimited) return queued;
-  return std::clamp<int64_t>(limit_ - running_, 0, queued);
+  return std::clamp<int64_t>(limit_ - running_ + self_waiting_, 0, queued);
 }
 
 int64_t Core::ClaimRunners() {
@@ -407,8 +414,8 @@ absl::Status Core::Invoke(Entry& entry,
       thrown = ExceptionType();
       exception = std::current_exception();
     }
-    return absl::InternalError(absl::StrCat(Label(), ": task ", entry.index,
-                                            " threw ", thrown));
+    return absl::InternalError(
+        absl::StrCat(Label(), ": task ", entry.index, " threw ", thrown));
   }
 #endif
   return [&]() noexcept { return std::move(entry.task)(context()); }();
@@ -423,6 +430,7 @@ void Core::OnCancelled() {
     skipped.swap(queue_);
     count = static_cast<int64_t>(skipped.size());
     dropping_ += count;
+    if (count > 0) dropper_ = sync::CurrentThreadId();
     if (count > 0 || !parked_.empty()) cut_short_ = true;
     refused_ += static_cast<int64_t>(parked_.size());
     for (Parked* parked : parked_) {
@@ -431,8 +439,10 @@ void Core::OnCancelled() {
     }
     parked_.clear();
   }
+  if (count == 0) return;
   skipped.clear();
   sync::MutexLock lock(&mutex_);
+  dropper_.reset();
   dropping_ -= count;
   skipped_ += count;
   WakeIfFinished();
@@ -443,12 +453,14 @@ int64_t Core::Outstanding() const {
          static_cast<int64_t>(parked_.size());
 }
 
-bool Core::Finished(bool inside) const {
-  return Outstanding() == (inside ? self_waiting_ : 0);
+bool Core::Finished(bool inside, int64_t round) const {
+  if (!inside) return Outstanding() == 0;
+  return Outstanding() == self_waiting_ || rounds_ != round;
 }
 
 void Core::WakeIfFinished() {
   if (Outstanding() > self_waiting_) return;
+  ++rounds_;
   finished_.SignalAll();
   work_.SignalAll();
 }
@@ -461,7 +473,10 @@ int64_t Core::EnterSelfWait() {
     ++count;
   }
   self_waiting_ += count;
-  if (count > 0) WakeIfFinished();
+  if (count > 0) {
+    AcceptParked();
+    WakeIfFinished();
+  }
   return count;
 }
 
@@ -475,54 +490,74 @@ void Core::LeaveSelfWait(int64_t count) {
 }
 
 absl::Status Core::Wait(WaitPolicy policy) {
-  const bool inside = InsideTask();
-  const bool help = policy == WaitPolicy::kHelp;
-  Entries entry;
-  sync::Point("wait.checked");
-  mutex_.Lock();
-  const int64_t entered = EnterSelfWait();
-  while (!Finished(inside)) {
-    if (help && Take(entry)) {
-      mutex_.Unlock();
-      const bool go_on = RunTaken(entry, /*may_go_on=*/true);
-      mutex_.Lock();
-      if (go_on) --runners_coming_;
-    } else {
-      mutex_.Unlock();
-      sync::Point("wait.park");
-      Park(inside, help, sync::SteadyTime::InfiniteFuture());
-      mutex_.Lock();
-    }
-  }
-  LeaveSelfWait(entered);
-  mutex_.Unlock();
-  return EndWait(inside);
+  return DoWait(policy == WaitPolicy::kHelp,
+                sync::SteadyTime::InfiniteFuture());
 }
 
 absl::Status Core::WaitUntil(sync::SteadyTime deadline) {
+  return DoWait(/*help=*/false, deadline);
+}
+
+absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   const bool inside = InsideTask();
+  Entries entry;
+  sync::Point("wait.checked");
+  // Callbacks of contexts above run before the one that does this, and it may
+  // be one of them that waits here.
+  if (context().done()) OnCancelled();
   mutex_.Lock();
+  ABSL_CHECK(dropper_ != sync::CurrentThreadId())
+      << Label() << ": waited for, or destroyed, by the destructor of a task "
+      << "that is being skipped";
   const int64_t entered = EnterSelfWait();
-  bool finished = Finished(inside);
-  if (!finished) {
+  const int64_t round = rounds_;
+  const int64_t runners = ClaimRunners();  // for the slots that were lent
+  bool expired = false;
+  if (runners > 0) {
     mutex_.Unlock();
-    finished = Park(inside, /*help=*/false, deadline);
+    SendRunners(runners);
     mutex_.Lock();
   }
+  while (!Finished(inside, round) && !expired) {
+    const bool take = help && Take(entry);
+    bool go_on = false;
+    mutex_.Unlock();
+    if (take) {
+      go_on = RunTaken(entry, /*may_go_on=*/true);
+    } else {
+      sync::Point("wait.park");
+      expired = !Park(inside, round, help, deadline) && !help;
+    }
+    mutex_.Lock();
+    if (go_on) --runners_coming_;
+  }
+  const bool finished = Finished(inside, round);
+  const absl::Status result = Result();
+  // A task that waits for its own group cannot know that it is over.
+  const bool end = finished && !inside && policy_.wait_ends_group;
+  if (end) ended_ = true;
   LeaveSelfWait(entered);
   mutex_.Unlock();
   if (!finished) {
     return absl::DeadlineExceededError(
         absl::StrCat(Label(), "::WaitUntil: tasks are still outstanding"));
   }
-  return EndWait(inside);
+  // Each waiter does, so that none returns before it is done.
+  if (end) scope_.Cancel(result.ok() ? EndedByWait() : result);
+  return result;
 }
 
-bool Core::Park(bool inside, bool help, sync::SteadyTime deadline) {
+absl::Status Core::Result() const {
+  if (!first_error_.ok() || !cut_short_) return first_error_;
+  return context().done() ? context().cause() : EndedByWait();
+}
+
+bool Core::Park(bool inside, int64_t round, bool help,
+                sync::SteadyTime deadline) {
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   bool expired = false;
-  while (!Finished(inside) && !expired && !(help && Startable() > 0)) {
+  while (!Finished(inside, round) && !expired && !(help && Startable() > 0)) {
     if (help) {
       ++helpers_;
       expired = work_.WaitUntil(&mutex_, deadline);
@@ -531,24 +566,7 @@ bool Core::Park(bool inside, bool help, sync::SteadyTime deadline) {
       expired = finished_.WaitUntil(&mutex_, deadline);
     }
   }
-  return Finished(inside);
-}
-
-absl::Status Core::EndWait(bool inside) {
-  absl::Status result;
-  bool end = false;
-  {
-    sync::MutexLock lock(&mutex_);
-    result = first_error_;
-    if (result.ok() && cut_short_) {
-      result = context().done() ? context().cause() : EndedByWait();
-    }
-    // A task that waits for its own group cannot know that it is over.
-    end = policy_.wait_ends_group && !inside && !ended_;
-    if (end) ended_ = true;
-  }
-  if (end) scope_.Cancel(result.ok() ? EndedByWait() : result);
-  return result;
+  return Finished(inside, round);
 }
 
 absl::Status Core::EndedByWait() const {
@@ -568,11 +586,12 @@ void Core::SetLimit(int limit) {
 }
 
 void Core::Close() {
-  ABSL_CHECK(!InsideTask())
-      << Label() << " destroyed by one of its own tasks";
+  ABSL_CHECK(!InsideTask()) << Label() << " destroyed by one of its own tasks";
   scope_.Cancel(absl::CancelledError(absl::StrCat(Label(), " destroyed")));
   Wait(WaitPolicy::kHelp).IgnoreError();
   on_cancelled_ = DoneCallback();
+  // Late runners may keep the core for a while, but nothing of the user's.
+  TakeException();
 }
 
 std::vector<TaskError> Core::errors() const {

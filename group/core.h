@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <exception>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
+#include "cohort/sync/thread.h"
 
 namespace cohort::group_internal {
 
@@ -126,17 +128,20 @@ class Core {
   void OnCancelled();
 
   int64_t Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Finished(bool inside) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a Wait is over that began in `round`, inside a task of this group
+  // or outside.
+  bool Finished(bool inside, int64_t round) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeIfFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Blocks until the group is finished, the deadline, or, with `help`, until
-  // there is a task to run. Returns whether it is finished.
-  bool Park(bool inside, bool help, sync::SteadyTime deadline);
-  // Once it is finished: what Wait returns.
-  absl::Status EndWait(bool inside);
+  absl::Status DoWait(bool help, sync::SteadyTime deadline);
+  // Blocks until the wait is over, the deadline, or, with `help`, until there
+  // is a task to run. Returns whether it is over.
+  bool Park(bool inside, int64_t round, bool help, sync::SteadyTime deadline);
+  absl::Status Result() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EndedByWait() const;
   // Counts tasks of this group below on the calling thread's stack as waiting
-  // for the group, so that nobody waits for them; returns how many. The
-  // opposite takes that back.
+  // for the group, so that nobody waits for them or for their slots; returns
+  // how many. The opposite takes that back.
   int64_t EnterSelfWait() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LeaveSelfWait(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -154,11 +159,16 @@ class Core {
   int limit_ ABSL_GUARDED_BY(mutex_);
   Entries queue_ ABSL_GUARDED_BY(mutex_);
   std::list<Parked*> parked_ ABSL_GUARDED_BY(mutex_);
-  int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // also the slots taken
+  int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;   // also the slots taken
   int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
   int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_
+  // Tasks that wait for the group. Each lends its slot meanwhile.
   int64_t self_waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Times at which all that was outstanding were such tasks.
+  int64_t rounds_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Who destroys skipped tasks just now.
+  std::optional<sync::ThreadId> dropper_ ABSL_GUARDED_BY(mutex_);
 
   int64_t accepted_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t succeeded_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -172,7 +182,8 @@ class Core {
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by a Wait that returned
   absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
   std::vector<TaskError> errors_ ABSL_GUARDED_BY(mutex_);
-  std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);
+  bool had_exception_ ABSL_GUARDED_BY(mutex_) = false;
+  std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);  // until it is taken
 
   // Last, and in this order: the callback uses all of the above.
   CancelScope scope_;

@@ -19,9 +19,8 @@ template <class R>
 concept TaskResult = std::same_as<R, void> || std::same_as<R, absl::Status>;
 
 template <class F>
-concept TaskWithContext =
-    std::invocable<F, const Context&> &&
-    TaskResult<std::invoke_result_t<F, const Context&>>;
+concept TaskWithContext = std::invocable<F, const Context&> &&
+                          TaskResult<std::invoke_result_t<F, const Context&>>;
 
 template <class F>
 concept TaskWithoutContext =

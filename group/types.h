@@ -46,13 +46,13 @@ enum class WaitPolicy {
 // accepted == queued + running + succeeded + failed + skipped.
 struct Stats {
   int64_t accepted = 0;
-  int64_t queued = 0;     // accepted, not started
-  int64_t running = 0;    // started, not yet counted out
+  int64_t queued = 0;   // accepted, not started
+  int64_t running = 0;  // started, not yet counted out
   int64_t succeeded = 0;
-  int64_t failed = 0;     // returned an error, or threw
-  int64_t skipped = 0;    // accepted, and not run because of a cancellation
-  int64_t refused = 0;    // kFull and kCancelled
-  int64_t parked = 0;     // submissions that block for a place right now
+  int64_t failed = 0;   // returned an error, or threw
+  int64_t skipped = 0;  // accepted, and not run because of a cancellation
+  int64_t refused = 0;  // kFull and kCancelled
+  int64_t parked = 0;   // submissions that block for a place right now
   int64_t errors_dropped = 0;  // errors beyond what errors() holds
 };
 

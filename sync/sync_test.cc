@@ -35,8 +35,7 @@ TEST(SteadyTimeTest, AtFollowsTheWallClock) {
             SteadyTime::InfiniteFuture());
   EXPECT_LT(SteadyTime::At(absl::InfinitePast()), SteadyTime::Now());
   const SteadyTime before = SteadyTime::Now();
-  EXPECT_GT(SteadyTime::At(Now() + absl::Hours(1)),
-            before + absl::Minutes(59));
+  EXPECT_GT(SteadyTime::At(Now() + absl::Hours(1)), before + absl::Minutes(59));
 }
 
 TEST(ThreadTest, JoinSeesWhatTheThreadDid) {
@@ -61,8 +60,9 @@ TEST(ThreadTest, MovesItsHandle) {
 
 TEST(ThreadDeathTest, MisuseDies) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH({ Thread thread = *Thread::Start({}, [] {}); },
-               "destroyed without Join or Detach");
+  EXPECT_DEATH(
+      { Thread thread = *Thread::Start({}, [] {}); },
+      "destroyed without Join or Detach");
   EXPECT_DEATH(Thread().Join(), "Thread::Join: no thread");
 }
 
@@ -72,8 +72,8 @@ TEST(ThreadLocalTest, IsPerThreadAndPerTag) {
   ThreadLocal<int, A>::Get() = 1;
   ThreadLocal<int, B>::Get() = 2;
   int seen = -1;
-  absl::StatusOr<Thread> thread = Thread::Start(
-      {}, [&seen] { seen = ThreadLocal<int, A>::Get(); });
+  absl::StatusOr<Thread> thread =
+      Thread::Start({}, [&seen] { seen = ThreadLocal<int, A>::Get(); });
   ASSERT_TRUE(thread.ok());
   thread->Join();
   EXPECT_EQ(seen, 0);

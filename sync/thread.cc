@@ -65,9 +65,8 @@ absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
   const int error =
       pthread_create(&handle, nullptr, &RunStartBlock, block.get());
   if (error != 0) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("cannot start thread '", block->name,
-                     "': ", std::strerror(error)));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "cannot start thread '", block->name, "': ", std::strerror(error)));
   }
   block.release();
   return Thread(handle);

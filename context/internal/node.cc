@@ -1,7 +1,13 @@
 #include "cohort/context/internal/node.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
+#include <version>
+
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
 
 #include "absl/functional/any_invocable.h"
 #include "absl/log/absl_check.h"
@@ -17,6 +23,13 @@
 #include "cohort/sync/thread.h"
 
 namespace cohort::context_internal {
+
+struct StopSource {
+#ifdef __cpp_lib_jthread
+  std::stop_source source;
+#endif
+};
+
 namespace {
 
 // A callback has nobody to throw to: this makes it the exception's end, with
@@ -95,6 +108,8 @@ Node::Node(sync::RefPtr<Node> parent, absl::Time deadline, bool has_timer,
       deadline_(deadline),
       has_timer_(has_timer),
       deadline_cause_(std::move(deadline_cause)) {}
+
+Node::~Node() = default;
 
 void Node::Unref() {
   Node* node = this;
@@ -195,7 +210,7 @@ void Node::FinishEnd() {
   std::optional<std::stop_source> stop_source;
   {
     sync::MutexLock lock(&mutex_);
-    stop_source = stop_source_;
+    if (stop_source_ != nullptr) stop_source = stop_source_->source;
   }
   if (stop_source.has_value()) stop_source->request_stop();
 #endif
@@ -240,8 +255,8 @@ bool Node::AwaitDoneUntil(sync::SteadyTime deadline) {
 sync::RefPtr<Registration> Node::OnDone(
     absl::AnyInvocable<void() &&> callback) {
   if (!done()) {
-    auto registration = sync::RefPtr<Registration>::Adopt(new Registration(
-        sync::RefPtr<Node>::Share(this), std::move(callback)));
+    auto registration = sync::RefPtr<Registration>::Adopt(
+        new Registration(sync::RefPtr<Node>::Share(this), std::move(callback)));
     {
       sync::MutexLock lock(&mutex_);
       if (!done()) {
@@ -261,8 +276,8 @@ std::stop_token Node::stop_token() {
   std::optional<std::stop_source> source;
   {
     sync::MutexLock lock(&mutex_);
-    if (!stop_source_.has_value()) stop_source_.emplace();
-    source = stop_source_;
+    if (stop_source_ == nullptr) stop_source_ = std::make_unique<StopSource>();
+    source = stop_source_->source;
   }
   // Where the node is done already, FinishEnd may have come too early to see
   // the source.

@@ -7,7 +7,7 @@
 #ifndef COHORT_CONTEXT_INTERNAL_NODE_H_
 #define COHORT_CONTEXT_INTERNAL_NODE_H_
 
-#include <optional>
+#include <memory>
 #include <version>
 
 #ifdef __cpp_lib_jthread
@@ -28,6 +28,7 @@
 namespace cohort::context_internal {
 
 class Node;
+struct StopSource;  // opaque, as StopRegistration in context.h
 
 // A callback that waits for its node to be done. Guarded by the node's mutex.
 class Registration final : public ListHook<Registration> {
@@ -90,7 +91,7 @@ class Node final : private TimerQueue::Timer, public ListHook<Node> {
 
   Node(sync::RefPtr<Node> parent, absl::Time deadline, bool has_timer,
        absl::Status deadline_cause);
-  ~Node() = default;
+  ~Node();
 
   void OnDue() override;
   void EndByDeadline();
@@ -123,9 +124,8 @@ class Node final : private TimerQueue::Timer, public ListHook<Node> {
   sync::CondVar done_changed_;
   LinkedList<Node> children_ ABSL_GUARDED_BY(mutex_);
   LinkedList<Registration> callbacks_ ABSL_GUARDED_BY(mutex_);
-#ifdef __cpp_lib_jthread
-  std::optional<std::stop_source> stop_source_ ABSL_GUARDED_BY(mutex_);
-#endif
+  // For stop_token(); made on first use.
+  std::unique_ptr<StopSource> stop_source_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cohort::context_internal

@@ -2,5 +2,5 @@
 
 void Use() {
   cohort::errgroup::Group group;
-  group.TryGo([](int) {});
+  (void)group.TryGo([](int) {});
 }

@@ -53,6 +53,12 @@ struct WorkerPool::Membership {
 WorkerPool::WorkerPool(PoolPolicy policy) : policy_(std::move(policy)) {}
 
 WorkerPool::~WorkerPool() {
+  sync::MutexLock lock(&mutex_);
+  ABSL_CHECK(stopping_ && workers_.empty())
+      << "Executor '" << policy_.name << "' has not been finished";
+}
+
+void WorkerPool::Finish() {
   ABSL_CHECK(Current() != this)
       << "Executor '" << policy_.name << "' destroyed by one of its own tasks";
   {
@@ -124,7 +130,7 @@ WorkerPool::Worker* WorkerPool::ThisWorker() {
 void WorkerPool::BlockingBegan() {
   Worker* const self = ThisWorker();
   sync::MutexLock lock(&mutex_);
-  // The destructor may run tasks too, and is no worker.
+  // Whoever finishes the pool may run tasks too, and is no worker.
   if (self != nullptr) {
     self->blocked = true;
     ++blocked_;

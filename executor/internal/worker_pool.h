@@ -53,6 +53,10 @@ class WorkerPool : public Executor {
  protected:
   explicit WorkerPool(PoolPolicy policy);
 
+  // What every pool's own destructor does: runs all tasks, joins all threads.
+  // Not for the destructor of this base to do: tasks still make virtual calls.
+  void Finish();
+
  private:
   struct Worker {
     sync::Thread thread;
@@ -77,8 +81,8 @@ class WorkerPool : public Executor {
   // The calling thread as a worker of this pool; else null.
   Worker* ThisWorker();
 
-  // What the destructor does: waits until no worker is left, then takes what
-  // none of them could run.
+  // For Finish: waits until no worker is left, then takes what none of them
+  // could run.
   bool TakeLeftover(std::list<Task>* task);
 
   // Threads that may run a task right now: neither idle nor announced as
@@ -114,7 +118,7 @@ class WorkerPool : public Executor {
   // user's move constructor under the lock.
   std::list<Task> queue_ ABSL_GUARDED_BY(mutex_);
   std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
-  std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);    // for the destructor
+  std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);    // for Finish to join
   std::vector<Worker*> idle_ ABSL_GUARDED_BY(mutex_);  // the latest at the back
   int64_t arriving_ ABSL_GUARDED_BY(mutex_) = 0;  // sent, not yet at the queue
   int64_t blocked_ ABSL_GUARDED_BY(mutex_) = 0;
