@@ -30,8 +30,7 @@ void BM_TimedWaitAbseil(benchmark::State& state) {
   const auto deadline = std::chrono::steady_clock::now();
   for (auto _ : state) {
     benchmark::DoNotOptimize(condition.WaitWithTimeout(
-        &mutex,
-        absl::FromChrono(deadline - std::chrono::steady_clock::now())));
+        &mutex, absl::FromChrono(deadline - std::chrono::steady_clock::now())));
   }
 }
 BENCHMARK(BM_TimedWaitAbseil);

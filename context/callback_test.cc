@@ -290,30 +290,35 @@ TEST(OnDoneTest, CallbacksOfOneContextNeverOverlapNorChangeThreads) {
   }
 }
 
+// Registers until the end comes; the two threads meet before each round.
 TEST(OnDoneTest, RegistrationRacesWithTheEndAndEachRunsOnce) {
-  for (int round = 0; round < 500; ++round) {
-    CancelScope scope = WithCancel(Context());
-    std::atomic<int> ready{0};
-    std::atomic<int> ran{0};
-    constexpr int kEach = 5;
-    std::vector<DoneCallback> callbacks[2];
-    {
-      std::optional<Caller> callers[2];
-      for (size_t i = 0; i < 2; ++i) {
-        callers[i].emplace([&, i] {
-          ++ready;
-          Await([&ready] { return ready == 3; });
-          for (int j = 0; j < kEach; ++j) {
-            callbacks[i].push_back(scope.context().OnDone([&ran] { ++ran; }));
-          }
-        });
+  constexpr int kRounds = 10'000;
+  std::optional<CancelScope> scope;
+  std::vector<DoneCallback> callbacks;
+  std::atomic<int> ran{0};
+  std::atomic<int> round{-1};
+  std::atomic<int> ended{-1};
+  Caller registrar([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      Await([&] { return round == i; });
+      bool done = false;
+      while (!done) {
+        done = scope->context().done();
+        callbacks.push_back(scope->context().OnDone([&ran] { ++ran; }));
       }
-      ++ready;
-      Await([&ready] { return ready == 3; });
-      scope.Cancel();
+      ended = i;
     }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    scope = WithCancel(Context());
+    ran = 0;
+    round = i;
+    for (std::atomic<int> spin{0}; spin < i % 100; ++spin) continue;
+    scope->Cancel();
+    Await([&] { return ended == i; });
     // Cancel has returned, and so have the registrations.
-    ASSERT_EQ(ran, 2 * kEach);
+    EXPECT_EQ(static_cast<size_t>(ran), callbacks.size());
+    callbacks.clear();
   }
 }
 

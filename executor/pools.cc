@@ -46,6 +46,8 @@ PoolPolicy ThreadPerTaskPolicy() {
           .keep_alive = absl::ZeroDuration()};
 }
 
+ElasticPool* MakeDefaultExecutor() { return new ElasticPool(); }
+
 }  // namespace
 
 ElasticPool::ElasticPool(Options options)
@@ -62,7 +64,7 @@ ThreadPerTask::ThreadPerTask() : WorkerPool(ThreadPerTaskPolicy()) {}
 ThreadPerTask::~ThreadPerTask() { Finish(); }
 
 ElasticPool& DefaultExecutor() {
-  return sync::ProcessWide<+[] { return new ElasticPool(); }>();
+  return sync::ProcessWide<MakeDefaultExecutor>();
 }
 
 }  // namespace cohort

@@ -14,6 +14,11 @@
 #include "cohort/sync/thread.h"
 
 namespace cohort {
+namespace {
+
+TimerQueue* MakeDefaultQueue() { return new TimerQueue(DefaultExecutor()); }
+
+}  // namespace
 
 TimerQueue::Timer::~Timer() {
   ABSL_CHECK(!due_.has_value()) << "TimerQueue::Timer destroyed while armed";
@@ -36,7 +41,7 @@ TimerQueue::~TimerQueue() {
 }
 
 TimerQueue& TimerQueue::Default() {
-  return sync::ProcessWide<+[] { return new TimerQueue(DefaultExecutor()); }>();
+  return sync::ProcessWide<MakeDefaultQueue>();
 }
 
 void TimerQueue::Arm(Timer& timer, sync::SteadyTime due) {

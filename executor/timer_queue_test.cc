@@ -220,10 +220,10 @@ TEST_F(TimerQueueTest, MayEndWhenItRuns) {
 }
 
 TEST_F(TimerQueueTest, ASlowOneDelaysNoOther) {
-  ElasticPool pool({.workers = 2});
-  TimerQueue queue(pool);
   Gate gate;
   Gate ran;
+  ElasticPool pool({.workers = 2});
+  TimerQueue queue(pool);
   Timer slow([&] { gate.Pass(); });
   Timer other([&] { ran.Open(); });
   queue.Arm(slow, SteadyTime::Now());
