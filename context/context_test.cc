@@ -228,7 +228,8 @@ TEST(AwaitTest, EveryWaitIsAnnouncedAndEndsWithTheContext) {
       ++ended;
     });
     pool.Submit([&ended, context] {
-      EXPECT_EQ(context.SleepFor(absl::Hours(1)), context.status());
+      const absl::Status slept = context.SleepFor(absl::Hours(1));
+      EXPECT_EQ(slept, context.status());
       ++ended;
     });
   }

@@ -193,7 +193,9 @@ TEST(DeadlineTest, EitherItOrCancelEndsTheContextNeverBoth) {
     ASSERT_EQ(scope.context().status().code(),
               cancelled ? absl::StatusCode::kCancelled
                         : absl::StatusCode::kDeadlineExceeded);
-    if (cancelled) ASSERT_EQ(ran, 1);
+    if (cancelled) {
+      ASSERT_EQ(ran, 1);
+    }
     callback = DoneCallback();
     ASSERT_LE(ran, 1);
   }

@@ -14,14 +14,16 @@ namespace cohort {
 // Blocks?        Submit does not. The destructor does.
 // Cancellation?  None; groups put it on top.
 // Order?         Tasks start in the order of Submit.
-// On error?      An exception that leaves a task terminates the process. If the
+// On error?      An exception that leaves a task terminates the process. A task
+//                that ends its thread (pthread_exit) ends nothing else. If the
 //                system has no thread to give, tasks wait for the threads there
 //                are, and starting one is tried again; stats() counts it. Where
 //                there is not even one thread, a group's Wait runs that group's
 //                tasks, and the destructor runs what is left.
 // Thread safety  All methods, from any thread.
 // Memory order   What happened before Submit is visible to the task; what a
-//                task did is visible after the destructor.
+//                task did, and the destructors of its thread-local objects,
+//                is visible after the pool's destructor.
 // Destruction    Runs every task that was submitted, also those that tasks
 //                submit meanwhile, then joins the threads. Dies when called
 //                from one of its own tasks.
