@@ -707,15 +707,18 @@ class SmallestExecutor final : public Executor {
 
 TEST(UserExecutorTest, AnAdapterOfAPoolKeepsThePoolsPromise) {
   std::atomic<int> ran = 0;
+  Gate gate;
+  Countdown done(2);
   {
     SmallestExecutor executor;
-    Gate gate;
-    Countdown done(1);
     executor.Submit([&] {
-      BlockingScope blocking;
-      EXPECT_EQ(executor.stats().blocked, 1);
-      gate.Pass();
+      {
+        BlockingScope blocking;
+        EXPECT_EQ(executor.stats().blocked, 1);
+        gate.Pass();
+      }
       ++ran;
+      done.Done();
     });
     executor.Submit([&] {
       gate.Open();

@@ -7,9 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -245,29 +244,26 @@ TEST(DigestTreesTest, ProgressAddsUp) {
   }
 }
 
-// The progress of a file is also its last chance to be seen open.
-TEST(DigestTreesTest, OpensNoMoreFilesThanJobs) {
+// The progress of a file is reported while the file is open.
+TEST(DigestTreesTest, HasAsManyFilesOpenAsJobsAndNoMore) {
   TestTree tree;
   AddManyFiles(tree);
   constexpr int kJobs = 3;
+  std::atomic<int> reports = 0;
+  std::atomic<int> open = 0;
   std::atomic<int> most = 0;
   Digest({tree.root()},
          {.jobs = kJobs, .progress = [&](const Progress&) {
-            int open = 0;
-            for (const auto& entry :
-                 std::filesystem::directory_iterator("/proc/self/fd")) {
-              std::error_code closed_meanwhile;
-              const std::string target =
-                  std::filesystem::read_symlink(entry.path(), closed_meanwhile)
-                      .string();
-              if (absl::StartsWith(target, tree.root())) ++open;
-            }
+            const int now = ++open;
             int before = most;
-            while (before < open && !most.compare_exchange_weak(before, open)) {
+            while (before < now && !most.compare_exchange_weak(before, now)) {
             }
+            // The first ones wait for each other.
+            ++reports;
+            while (reports < kJobs) std::this_thread::yield();
+            --open;
           }});
-  EXPECT_GE(most, 1);
-  EXPECT_LE(most, kJobs + 1);  // the walker has a directory open
+  EXPECT_EQ(most, kJobs);
 }
 
 TEST(DigestTreesTest, CancelledHalfWay) {
@@ -277,20 +273,22 @@ TEST(DigestTreesTest, CancelledHalfWay) {
     CancelScope scope = cohort::WithCancel(Context());
     constexpr int64_t kEnough = kManyFiles / 2;
     std::atomic<int64_t> files = 0;
-    std::atomic<int64_t> files_when_cancelled = 0;
+    std::atomic<bool> cancelled = false;
     const absl::StatusOr<TreeDigests> digests =
         DigestTrees(scope.context(), {tree.root()},
-                    {.jobs = jobs, .progress = [&](const Progress& progress) {
-                       for (int64_t i = 0; i < progress.files; ++i) {
-                         if (++files != kEnough) continue;
+                    {.jobs = jobs, .progress = [&](const Progress&) {
+                       const int64_t file = ++files;
+                       if (file == kEnough) {
                          scope.Cancel(absl::AbortedError("enough"));
-                         files_when_cancelled = files.load();
+                         cancelled = true;
+                       } else if (file > kEnough) {
+                         while (!cancelled) std::this_thread::yield();
                        }
                      }});
     EXPECT_EQ(digests.status(), absl::AbortedError("enough"));
-    EXPECT_GE(files_when_cancelled, kEnough);
+    EXPECT_GE(files, kEnough);
     // Everybody else may end the file at hand, and nobody begins another.
-    EXPECT_LE(files - files_when_cancelled, jobs - 1);
+    EXPECT_LE(files, kEnough + jobs - 1);
   }
 }
 
