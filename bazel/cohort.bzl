@@ -3,6 +3,7 @@
 load("@rules_cc//cc:cc_library.bzl", "cc_library")
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load(":layers.bzl", "check_layers")
+load(":simulated.bzl", "NOT_SIMULATED")
 
 def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
     """A cc_library whose headers are included as "cohort/<package>/<header>".
@@ -38,10 +39,26 @@ def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
             visibility = ["//tests/layering:__pkg__"],
         )
 
-def cohort_cc_test(name, deps = [], **kwargs):
-    """A cc_test on GoogleTest, with its main."""
+def cohort_cc_test(
+        name,
+        deps = [],
+        needs_threads = True,
+        target_compatible_with = [],
+        **kwargs):
+    """A cc_test on GoogleTest, with its main.
+
+    Args:
+      name: as of cc_test.
+      deps: as of cc_test.
+      needs_threads: False for a test that passes with //sync:simulated as well;
+        there is no thread outside of //sim then.
+      target_compatible_with: as of cc_test.
+      **kwargs: passed on to cc_test.
+    """
     cc_test(
         name = name,
+        target_compatible_with = target_compatible_with +
+                                 (NOT_SIMULATED if needs_threads else []),
         deps = deps + [
             "@googletest//:gtest",
             "@googletest//:gtest_main",

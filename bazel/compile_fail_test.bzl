@@ -8,6 +8,7 @@ load(
 )
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load(":simulated.bzl", "NOT_SIMULATED")
 
 # The compiler's verdict is an output like any other, so that the action
 # succeeds whatever it says; the test judges it.
@@ -98,7 +99,7 @@ def _compile_fail_test_impl(ctx):
         runfiles = ctx.runfiles(files = [log]),
     )
 
-compile_fail_test = rule(
+_compile_fail_test = rule(
     implementation = _compile_fail_test_impl,
     attrs = {
         "copts": attr.string_list(
@@ -128,3 +129,17 @@ a cc_library with these deps, and passes only if that fails and the diagnostics
 match expect. The warnings of .bazelrc are not switched on: a file that fails
 for one of them says so in copts.""",
 )
+
+def compile_fail_test(name, target_compatible_with = [], **kwargs):
+    """The rule above; the mode of //sync is none of its business.
+
+    Args:
+      name: the name of the test.
+      target_compatible_with: as of any rule.
+      **kwargs: passed on to the rule.
+    """
+    _compile_fail_test(
+        name = name,
+        target_compatible_with = target_compatible_with + NOT_SIMULATED,
+        **kwargs
+    )

@@ -17,6 +17,12 @@ DEPENDENCIES = {
         strip_prefix = "",
         url = "https://github.com/bazelbuild/bazel-skylib/releases/download/1.7.1/bazel-skylib-1.7.1.tar.gz",
     ),
+    "googletest": struct(
+        version = "1.15.2",
+        integrity = "sha256-e0K01u1IgQxTYsJloX+uvpDcI3PIheUhZDnTeSfwKSY=",
+        strip_prefix = "googletest-1.15.2",
+        url = "https://github.com/google/googletest/releases/download/v1.15.2/googletest-1.15.2.tar.gz",
+    ),
     "platforms": struct(
         version = "0.0.10",
         integrity = "sha256-IY7+juc20mo1cmY7N0olPAErcW2K8MB+hC6C8jigp+4=",
@@ -31,16 +37,21 @@ DEPENDENCIES = {
     ),
 }
 
-def cohort_dependencies(abseil = "com_google_absl"):
+def cohort_dependencies(
+        abseil = "com_google_absl",
+        googletest = "com_google_googletest"):
     """Declares what is not declared yet.
 
     Args:
       abseil: Abseil's name in this workspace. The default is the one that most
         projects know it by; cohort itself says "abseil-cpp", so its repository
         rule needs repo_mapping = {"@abseil-cpp": "@com_google_absl"}.
+      googletest: GoogleTest's name, likewise; cohort says "googletest". Only
+        what uses cohort's //sim fetches it.
     """
+    names = {"abseil-cpp": abseil, "googletest": googletest}
     for module, source in DEPENDENCIES.items():
-        name = abseil if module == "abseil-cpp" else module
+        name = names.get(module, module)
         if not native.existing_rule(name):
             http_archive(
                 name = name,

@@ -1,6 +1,7 @@
 """Compiles and runs what a page of documentation shows."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
+load(":simulated.bzl", "NOT_SIMULATED")
 
 # Writes the n-th fenced block of C++ into the n-th output; fails unless there
 # are as many of one as of the other.
@@ -40,5 +41,6 @@ def doc_examples(name, doc, count, deps):
             name = "%s_%d" % (name, n),
             size = "small",
             srcs = ["%s_%d.cc" % (name, n)],
+            target_compatible_with = NOT_SIMULATED,
             deps = deps,
         )

@@ -7,7 +7,11 @@ LAYERS = {
     "context": ["executor", "sync"],
     "group": ["context", "executor", "sync"],
     "errgroup": ["group", "context", "executor", "sync"],
+    "sim": ["sync"],
 }
+
+# Of these, what is only for tests, and so may have GoogleTest.
+TESTONLY = ["sim"]
 
 # What a library may have from outside.
 EXTERNAL = [

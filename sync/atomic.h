@@ -7,13 +7,22 @@
 
 #include <atomic>
 
+#include "cohort/sync/mode.h"
+
+#ifdef COHORT_SYNC_SIMULATED
+#include "cohort/sync/simulated/atomic.h"
+#endif
+
 namespace cohort::sync {
-inline namespace real {
+
+#ifndef COHORT_SYNC_SIMULATED
+inline namespace COHORT_SYNC_MODE {
 
 template <class T>
 using Atomic = std::atomic<T>;
 
-}  // namespace real
+}  // namespace COHORT_SYNC_MODE
+#endif
 
 inline constexpr std::memory_order kRelaxed = std::memory_order_relaxed;
 inline constexpr std::memory_order kAcquire = std::memory_order_acquire;

@@ -16,12 +16,43 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "cohort/sync/mode.h"
+
+#ifdef COHORT_SYNC_SIMULATED
+#include "cohort/sync/simulated/clock.h"
+#endif
 
 namespace cohort::sync {
-inline namespace real {
+inline namespace COHORT_SYNC_MODE {
+
+#ifndef COHORT_SYNC_SIMULATED
 
 // Reads the wall clock. Never blocks.
 inline absl::Time Now() { return absl::Now(); }
+
+// Processor time that all threads of the process have used; for heuristics.
+inline absl::Duration ProcessCpuTime() {
+  timespec time;
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) != 0) {
+    return absl::ZeroDuration();
+  }
+  return absl::DurationFromTimespec(time);
+}
+
+// Blocks the calling thread for `duration`; not at all if that is negative.
+inline void SleepFor(absl::Duration duration) { absl::SleepFor(duration); }
+
+namespace internal {
+
+inline int64_t SteadyNanos() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace internal
+
+#endif  // COHORT_SYNC_SIMULATED
 
 // A point on the monotonic clock, to the nanosecond. Arithmetic saturates at
 // InfiniteFuture().
@@ -30,11 +61,7 @@ class SteadyTime {
   // The clock's epoch, which means nothing by itself.
   constexpr SteadyTime() = default;
 
-  static SteadyTime Now() {
-    return SteadyTime(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                          std::chrono::steady_clock::now().time_since_epoch())
-                          .count());
-  }
+  static SteadyTime Now() { return SteadyTime(internal::SteadyNanos()); }
 
   static constexpr SteadyTime InfiniteFuture() {
     return SteadyTime(std::numeric_limits<int64_t>::max());
@@ -66,25 +93,15 @@ class SteadyTime {
 
   friend constexpr auto operator<=>(SteadyTime, SteadyTime) = default;
 
+  constexpr int64_t nanos_since_epoch() const { return nanos_; }
+
  private:
   explicit constexpr SteadyTime(int64_t nanos) : nanos_(nanos) {}
 
   int64_t nanos_ = 0;
 };
 
-// Processor time that all threads of the process have used; for heuristics.
-inline absl::Duration ProcessCpuTime() {
-  timespec time;
-  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) != 0) {
-    return absl::ZeroDuration();
-  }
-  return absl::DurationFromTimespec(time);
-}
-
-// Blocks the calling thread for `duration`; not at all if that is negative.
-inline void SleepFor(absl::Duration duration) { absl::SleepFor(duration); }
-
-}  // namespace real
+}  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync
 
 #endif  // COHORT_SYNC_CLOCK_H_

@@ -9,17 +9,26 @@
 
 #include "absl/synchronization/mutex.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/mode.h"
 
 namespace cohort::sync {
-inline namespace real {
-
-using Mutex = absl::Mutex;
-using MutexLock = absl::MutexLock;
 
 // Who waits. A daemon (a timer thread, a monitor) waits for work that may never
 // come, so a run in which only daemons wait has not deadlocked. The simulator
 // needs to be told; in real mode the argument costs nothing.
 enum class WaitKind { kNormal, kDaemon };
+
+}  // namespace cohort::sync
+
+#ifdef COHORT_SYNC_SIMULATED
+#include "cohort/sync/simulated/mutex.h"
+#else
+
+namespace cohort::sync {
+inline namespace COHORT_SYNC_MODE {
+
+using Mutex = absl::Mutex;
+using MutexLock = absl::MutexLock;
 
 // A condition variable. Wake-ups may be spurious: wait in a loop.
 class CondVar {
@@ -50,7 +59,9 @@ class CondVar {
   absl::CondVar cv_;
 };
 
-}  // namespace real
+}  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync
+
+#endif  // COHORT_SYNC_SIMULATED
 
 #endif  // COHORT_SYNC_MUTEX_H_

@@ -23,7 +23,7 @@
 #include "absl/strings/str_cat.h"
 
 namespace cohort::sync {
-inline namespace real {
+inline namespace COHORT_SYNC_MODE {
 namespace {
 
 struct StartBlock {
@@ -116,5 +116,5 @@ bool ThreadProbe::LooksBlocked() const { return false; }
 
 #endif
 
-}  // namespace real
+}  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync

@@ -13,13 +13,24 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "cohort/sync/mode.h"
 
 namespace cohort::sync {
-inline namespace real {
+inline namespace COHORT_SYNC_MODE {
 
 struct ThreadOptions {
   std::string name = "";  // Linux shows its first 15 bytes
 };
+
+}  // namespace COHORT_SYNC_MODE
+}  // namespace cohort::sync
+
+#ifdef COHORT_SYNC_SIMULATED
+#include "cohort/sync/simulated/thread.h"
+#else
+
+namespace cohort::sync {
+inline namespace COHORT_SYNC_MODE {
 
 // A thread that must be joined or detached before it is destroyed. Unlike
 // std::thread it says as a Status that the system has no thread to give, also
@@ -104,7 +115,9 @@ inline int HardwareConcurrency() {
 // and a scripted schedule may stop one. Nothing in real mode.
 inline void Point(const char* /*name*/) {}
 
-}  // namespace real
+}  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync
+
+#endif  // COHORT_SYNC_SIMULATED
 
 #endif  // COHORT_SYNC_THREAD_H_

@@ -1,0 +1,71 @@
+"""Tests that search the schedules of what they run."""
+
+load("@rules_cc//cc:cc_test.bzl", "cc_test")
+load(":simulated.bzl", "ONLY_SIMULATED", "simulated_test")
+
+def cohort_sim_test(
+        name,
+        srcs,
+        deps = [],
+        args = [],
+        data = [],
+        shard_count = None,
+        size = None,
+        tags = [],
+        target_compatible_with = [],
+        timeout = None,
+        visibility = None,
+        **kwargs):
+    """A test on GoogleTest and //sim, built with //sync:simulated.
+
+    `bazel test` runs it like any other; no flag is needed. //sim, its main and
+    GoogleTest are among its deps. It cannot be flaky: a schedule that fails
+    fails every time.
+
+    Args:
+      name: as of cc_test, and so are all the others.
+      srcs: sources.
+      deps: dependencies, which are built for simulation as well.
+      args: the program's arguments; `$(location)` of data is replaced.
+      data: files for the run.
+      shard_count: a number of shards.
+      size: a size.
+      tags: tags.
+      target_compatible_with: constraints.
+      timeout: a timeout.
+      visibility: who may depend on the test.
+      **kwargs: passed on to cc_test.
+    """
+    if "flaky" in kwargs:
+        fail("%s: a simulated test is deterministic, and so never flaky" % name)
+    program = name + "_simulated_"
+
+    # One program rather than many shared libraries: a simulation runs faster
+    # without the indirection.
+    kwargs.setdefault("linkstatic", True)
+    cc_test(
+        name = program,
+        srcs = srcs,
+        data = data,
+        tags = ["manual"],
+        target_compatible_with = target_compatible_with + ONLY_SIMULATED,
+        visibility = ["//visibility:private"],
+        deps = deps + [
+            Label("//sim"),
+            Label("//sim:main"),
+            Label("@googletest//:gtest"),
+        ],
+        **kwargs
+    )
+    simulated_test(
+        name = name,
+        size = size,
+        actual = ":" + program,
+        args = args,
+        data = data,
+        shard_count = shard_count,
+        tags = tags,
+        target_compatible_with = target_compatible_with,
+        timeout = timeout,
+        visibility = visibility,
+    )

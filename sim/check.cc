@@ -1,0 +1,22 @@
+#include "cohort/sim/check.h"
+
+#include <source_location>
+
+#include "absl/log/absl_check.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "cohort/sync/simulated/kernel.h"
+#include "cohort/sync/simulated/verdict.h"
+
+namespace cohort::sim {
+
+void Check(bool ok, absl::string_view claim, std::source_location site) {
+  if (ok) return;
+  sync::simulated::Kernel* const kernel = sync::simulated::Kernel::Active();
+  ABSL_CHECK(kernel != nullptr) << claim;
+  kernel->Fail(Verdict::kAssertion,
+               absl::StrCat(claim, ", at ", site.file_name(), ":",
+                            site.line()));
+}
+
+}  // namespace cohort::sim

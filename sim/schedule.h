@@ -1,0 +1,138 @@
+// A schedule as text: the choices in it that are not the usual ones.
+
+#ifndef COHORT_SIM_SCHEDULE_H_
+#define COHORT_SIM_SCHEDULE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cohort/sync/simulated/strategy.h"
+
+namespace cohort::sim {
+
+// A choice, named by what survives an edit elsewhere: the thread that made the
+// last step, the place in the source of what it does, and how many choices have
+// been made there before.
+struct Deviation {
+  int thread = 0;
+  std::string place;  // "file.cc:31:7"
+  int visit = 0;
+  bool of_threads = true;
+  int choice = 0;  // a thread, or a number
+
+  friend bool operator==(const Deviation&, const Deviation&) = default;
+};
+
+using Schedule = std::vector<Deviation>;
+
+// "v1:T0@stop.cc:31:7#1>T2,…". Both directions are exact.
+std::string FormatSchedule(const Schedule& schedule);
+absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
+
+// Follows a list of all choices, made by an earlier run of the same body.
+class RawReplay : public sync::simulated::Strategy {
+ public:
+  explicit RawReplay(const std::vector<uint8_t>& choices)
+      : choices_(choices) {}
+
+  int PickThread(const sync::simulated::View& view) override;
+  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
+             const sync::simulated::PendingOp& op) override;
+
+  // Whether there was a choice left for each question, and no question left.
+  bool fits() const { return fits_ && next_ == choices_.size(); }
+
+ private:
+  const std::vector<uint8_t>& choices_;
+  size_t next_ = 0;
+  bool fits_ = true;
+};
+
+// Writes down all choices of another strategy.
+class RawRecorder : public sync::simulated::Strategy {
+ public:
+  explicit RawRecorder(sync::simulated::Strategy& strategy)
+      : strategy_(strategy) {}
+
+  void Begin() override {
+    choices_.clear();
+    strategy_.Begin();
+  }
+  void Started(int thread, int parent) override {
+    strategy_.Started(thread, parent);
+  }
+  int PickThread(const sync::simulated::View& view) override;
+  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
+             const sync::simulated::PendingOp& op) override;
+
+  const std::vector<uint8_t>& choices() const { return choices_; }
+
+ private:
+  sync::simulated::Strategy& strategy_;
+  std::vector<uint8_t> choices_;
+};
+
+// Counts the choices that are made at a place by a thread.
+class Places {
+ public:
+  // The place of a choice that `thread` meets, and which of those there it is.
+  std::pair<std::string, int> Visit(int thread,
+                                    const sync::simulated::PendingOp& op);
+  void Clear() { visits_.clear(); }
+
+ private:
+  absl::flat_hash_map<std::pair<int, std::string>, int> visits_;
+};
+
+// Follows the deviations, and does the usual thing everywhere else. Writes down
+// what was done.
+class Replay : public sync::simulated::Strategy {
+ public:
+  explicit Replay(Schedule schedule) : schedule_(std::move(schedule)) {}
+
+  void Begin() override;
+  int PickThread(const sync::simulated::View& view) override;
+  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
+             const sync::simulated::PendingOp& op) override;
+
+  // Whether all of the schedule has been met.
+  bool fits() const { return followed_ == schedule_.size(); }
+  // Those deviations that were.
+  const Schedule& recorded() const { return recorded_; }
+
+ private:
+  // The choice to make, or else -1.
+  int Find(int thread, const sync::simulated::PendingOp& op, bool of_threads);
+
+  const Schedule schedule_;
+  size_t followed_ = 0;
+  Schedule recorded_;
+  Places places_;
+};
+
+// Follows raw choices and writes them down as deviations.
+class Translator : public RawReplay {
+ public:
+  using RawReplay::RawReplay;
+
+  int PickThread(const sync::simulated::View& view) override;
+  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
+             const sync::simulated::PendingOp& op) override;
+
+  const Schedule& schedule() const { return schedule_; }
+
+ private:
+  Schedule schedule_;
+  Places places_;
+};
+
+}  // namespace cohort::sim
+
+#endif  // COHORT_SIM_SCHEDULE_H_

@@ -1,0 +1,8 @@
+// What can be said of a schedule.
+
+#ifndef COHORT_SIM_VERDICT_H_
+#define COHORT_SIM_VERDICT_H_
+
+#include "cohort/sync/simulated/verdict.h"  // IWYU pragma: export
+
+#endif  // COHORT_SIM_VERDICT_H_

@@ -1,0 +1,32 @@
+// What cohort/sync/clock.h reads in simulated mode.
+
+#ifndef COHORT_SYNC_SIMULATED_CLOCK_H_
+#define COHORT_SYNC_SIMULATED_CLOCK_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "cohort/sync/mode.h"
+#include "cohort/sync/simulated/strategy.h"
+
+namespace cohort::sync {
+inline namespace COHORT_SYNC_MODE {
+
+// Virtual time, which begins anew with each run.
+absl::Time Now();
+
+// Zero: in a simulated run nobody uses a processor.
+absl::Duration ProcessCpuTime();
+
+void SleepFor(absl::Duration duration,
+              simulated::Site site = simulated::Site::current());
+
+namespace internal {
+
+int64_t SteadyNanos();
+
+}  // namespace internal
+}  // namespace COHORT_SYNC_MODE
+}  // namespace cohort::sync
+
+#endif  // COHORT_SYNC_SIMULATED_CLOCK_H_

@@ -1,0 +1,56 @@
+// Stacks that one operating system thread switches between.
+
+#ifndef COHORT_SYNC_SIMULATED_FIBER_H_
+#define COHORT_SYNC_SIMULATED_FIBER_H_
+
+#include <cstddef>
+
+namespace cohort::sync::simulated {
+
+// A context to switch to and from: the thread's own stack, or one of ours.
+//
+// What the compiler's run time keeps for each thread is switched as well: the
+// exceptions that are being handled, and what the sanitizers know of a stack.
+class Fiber {
+ public:
+  // Stands for the stack of the thread that makes it.
+  Fiber();
+  // A stack of its own, of `stack_size` bytes and a guard page.
+  explicit Fiber(size_t stack_size);
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // The next SwitchTo() runs `entry` from the top of the stack, whatever was on
+  // it. `entry` must not return.
+  void Reset(void (*entry)());
+
+  // Leaves `this`, which must be the current one, for `next`; returns when
+  // somebody switches back.
+  void SwitchTo(Fiber& next);
+
+  // Whether `address` is in this stack's guard page.
+  bool IsOverflow(const void* address) const;
+
+  // ThreadSanitizer's idea of which fiber runs, alone: for a decision that is
+  // taken on the stack of one fiber and is the business of none.
+  void LendIdentityTo(Fiber& other);
+
+ private:
+  struct Impl;
+
+  void* stack_pointer_ = nullptr;
+  void (*entry_)() = nullptr;
+  char* mapping_ = nullptr;  // the guard page first
+  size_t mapping_size_ = 0;
+  // Two words of the C++ ABI: caught exceptions, and how many are in flight.
+  void* exceptions_[2] = {};
+  void* asan_fake_stack_ = nullptr;
+  const void* asan_bottom_ = nullptr;
+  size_t asan_size_ = 0;
+  void* tsan_fiber_ = nullptr;
+};
+
+}  // namespace cohort::sync::simulated
+
+#endif  // COHORT_SYNC_SIMULATED_FIBER_H_

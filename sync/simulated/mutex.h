@@ -1,0 +1,82 @@
+// cohort/sync/mutex.h in simulated mode.
+
+#ifndef COHORT_SYNC_SIMULATED_MUTEX_H_
+#define COHORT_SYNC_SIMULATED_MUTEX_H_
+
+#include "absl/base/thread_annotations.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/mode.h"
+#include "cohort/sync/simulated/objects.h"
+#include "cohort/sync/simulated/strategy.h"
+
+namespace cohort::sync {
+
+enum class WaitKind;
+
+inline namespace COHORT_SYNC_MODE {
+
+// The part of absl::Mutex that can be simulated: exclusive locks, and no
+// conditions but those of CondVar.
+class ABSL_LOCKABLE Mutex : private simulated::MutexCore {
+ public:
+  explicit Mutex(simulated::Site site = simulated::Site::current())
+      : MutexCore(site) {}
+
+  void Lock(simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_LOCK_FUNCTION();
+  bool TryLock(simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
+  void Unlock(simulated::Site site = simulated::Site::current())
+      ABSL_UNLOCK_FUNCTION();
+  void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK();
+
+ private:
+  friend class CondVar;
+};
+
+class ABSL_SCOPED_LOCKABLE MutexLock {
+ public:
+  explicit MutexLock(Mutex* mutex,
+                     simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
+      : mutex_(mutex), site_(site) {
+    mutex_->Lock(site);
+  }
+  ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_->Unlock(site_); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex* const mutex_;
+  const simulated::Site site_;
+};
+
+class CondVar : private simulated::CondVarCore {
+ public:
+  explicit CondVar(simulated::Site site = simulated::Site::current())
+      : CondVarCore(site) {}
+
+  void Wait(Mutex* mutex, simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    Wait(mutex, WaitKind{}, site);
+  }
+  void Wait(Mutex* mutex, WaitKind kind,
+            simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  bool WaitUntil(Mutex* mutex, SteadyTime deadline,
+                 simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return WaitUntil(mutex, deadline, WaitKind{}, site);
+  }
+  bool WaitUntil(Mutex* mutex, SteadyTime deadline, WaitKind kind,
+                 simulated::Site site = simulated::Site::current())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+
+  void Signal(simulated::Site site = simulated::Site::current());
+  void SignalAll(simulated::Site site = simulated::Site::current());
+};
+
+}  // namespace COHORT_SYNC_MODE
+}  // namespace cohort::sync
+
+#endif  // COHORT_SYNC_SIMULATED_MUTEX_H_

@@ -1,0 +1,19 @@
+// What runs on the stack of a thread that it switches away from, or that is
+// abandoned: neither frames nor accesses of it are any business of a sanitizer.
+
+#ifndef COHORT_SYNC_SIMULATED_UNINSTRUMENTED_H_
+#define COHORT_SYNC_SIMULATED_UNINSTRUMENTED_H_
+
+#ifdef __clang__
+#define COHORT_UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation))
+// For all functions of a file, templates of others' excepted.
+#define COHORT_BEGIN_UNINSTRUMENTED                                          \
+  _Pragma("clang attribute push(__attribute__((disable_sanitizer_instrumentation)), apply_to = function)")
+#define COHORT_END_UNINSTRUMENTED _Pragma("clang attribute pop")
+#else
+#define COHORT_UNINSTRUMENTED
+#define COHORT_BEGIN_UNINSTRUMENTED
+#define COHORT_END_UNINSTRUMENTED
+#endif
+
+#endif  // COHORT_SYNC_SIMULATED_UNINSTRUMENTED_H_
