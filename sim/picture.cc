@@ -40,11 +40,21 @@ std::string ObjectName(const RunReport& report, uint32_t id) {
     case ObjectKind::kNone:
     case ObjectKind::kClock:
       return "";
-    case ObjectKind::kThread: kind = "T"; break;
-    case ObjectKind::kMutex: kind = "mutex"; break;
-    case ObjectKind::kCondVar: kind = "condvar"; break;
-    case ObjectKind::kAtomic: kind = "atomic"; break;
-    case ObjectKind::kShared: kind = "shared"; break;
+    case ObjectKind::kThread:
+      kind = "T";
+      break;
+    case ObjectKind::kMutex:
+      kind = "mutex";
+      break;
+    case ObjectKind::kCondVar:
+      kind = "condvar";
+      break;
+    case ObjectKind::kAtomic:
+      kind = "atomic";
+      break;
+    case ObjectKind::kShared:
+      kind = "shared";
+      break;
   }
   return absl::StrCat(kind, object.ordinal);
 }
@@ -96,7 +106,8 @@ std::string Legend(const RunReport& report) {
                                std::end(record.op.objects),
                                id) != std::end(record.op.objects);
     }
-    if (!used || object.site.line() == 0 || object.kind == ObjectKind::kThread) {
+    if (!used || object.site.line() == 0 ||
+        object.kind == ObjectKind::kThread) {
       continue;
     }
     absl::StrAppend(&text, "  ", ObjectName(report, id), " is made at ",
@@ -106,8 +117,8 @@ std::string Legend(const RunReport& report) {
 }
 
 std::string Html(absl::string_view text) {
-  return absl::StrReplaceAll(
-      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}});
+  return absl::StrReplaceAll(text,
+                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}});
 }
 
 }  // namespace
@@ -124,9 +135,8 @@ std::string DrawText(const RunReport& report) {
   std::string line = "time";
   for (size_t i = 0; i < threads; ++i) {
     pad(&line, kTimeWidth + i * width);
-    absl::StrAppend(&line, width >= 20 ? ColumnName(report, i)
-                                       : absl::StrCat("T", i),
-                    " ");
+    absl::StrAppend(
+        &line, width >= 20 ? ColumnName(report, i) : absl::StrCat("T", i), " ");
   }
   absl::StrAppend(&text, line, "\n");
   for (const StepRecord& record : report.trace) {
@@ -150,7 +160,9 @@ std::string DrawText(const RunReport& report) {
 std::string DrawHtml(const RunReport& report) {
   std::string html = absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-      "<title>", VerdictName(report.verdict), "</title>\n<style>\n"
+      "<title>",
+      VerdictName(report.verdict),
+      "</title>\n<style>\n"
       "body{font:14px system-ui,sans-serif;margin:2em}\n"
       "table{border-collapse:collapse}\n"
       "th,td{padding:2px 10px;border:1px solid #ddd;text-align:left;"
@@ -179,8 +191,8 @@ std::string DrawHtml(const RunReport& report) {
           absl::StrAppend(&html, "<td></td>");
           continue;
         }
-        absl::StrAppend(&html, record.preempted ? "<td class=\"preempted\">"
-                                                : "<td>",
+        absl::StrAppend(&html,
+                        record.preempted ? "<td class=\"preempted\">" : "<td>",
                         Html(StepText(report, record)), "<span class=\"site\">",
                         Html(SiteName(record.op.site)), "</span></td>");
       }

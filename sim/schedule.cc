@@ -176,8 +176,7 @@ int Replay::Choose(ChoiceKind, int n, int thread, const PendingOp& op) {
 int Translator::PickThread(const View& view) {
   const int thread = RawReplay::PickThread(view);
   if (view.count() == 1) return thread;
-  auto [place, visit] =
-      places_.Visit(view.current, view.pending[view.current]);
+  auto [place, visit] = places_.Visit(view.current, view.pending[view.current]);
   if (thread != DefaultPick(view)) {
     schedule_.push_back({.thread = view.current,
                          .place = std::move(place),

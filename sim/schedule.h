@@ -39,8 +39,7 @@ absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
 // Follows a list of all choices, made by an earlier run of the same body.
 class RawReplay : public sync::simulated::Strategy {
  public:
-  explicit RawReplay(const std::vector<uint8_t>& choices)
-      : choices_(choices) {}
+  explicit RawReplay(const std::vector<uint8_t>& choices) : choices_(choices) {}
 
   int PickThread(const sync::simulated::View& view) override;
   int Choose(sync::simulated::ChoiceKind kind, int n, int thread,

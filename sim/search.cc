@@ -41,8 +41,8 @@ constexpr int kShrinkingRuns = 2'000;
 // What the code under test tells libFuzzer of interleavings: it knows these by
 // the name of their section.
 constexpr size_t kCounters = 8192;
-__attribute__((section("__libfuzzer_extra_counters"))) uint8_t
-    counters[kCounters];
+__attribute__((
+    section("__libfuzzer_extra_counters"))) uint8_t counters[kCounters];
 
 // Runs once, on what the text says.
 class ReplaySearcher final : public Searcher {
@@ -243,8 +243,9 @@ Result RunSearch(const Options& options, const KernelOptions& kernel_options,
       report.verdict = Verdict::kNondeterminism;
       result.failure = {
           .verdict = Verdict::kNondeterminism,
-          .message = "two runs on the same schedule went different ways: the "
-                     "body depends on something else"};
+          .message =
+              "two runs on the same schedule went different ways: the "
+              "body depends on something else"};
     } else {
       result.failure = Explain(runner, options, recorder.choices(), report);
     }
@@ -373,18 +374,17 @@ void FuzzOne(const Options& options, absl::Span<const uint8_t> bytes,
 }
 
 std::string Report(const Failure& failure) {
-  return absl::StrCat("sim: ", VerdictName(failure.verdict), ", found by ",
-                      failure.strategy, " in schedule ", failure.schedule,
-                      failure.replay.empty()
-                          ? ""
-                          : absl::StrCat(", with ", failure.deviations, " of ",
-                                         failure.found_deviations,
-                                         " unusual choices"),
-                      "\n", failure.message, "\n", failure.picture,
-                      failure.replay.empty()
-                          ? ""
-                          : absl::StrCat("replay: --sim_replay='",
-                                         failure.replay, "'\n"));
+  return absl::StrCat(
+      "sim: ", VerdictName(failure.verdict), ", found by ", failure.strategy,
+      " in schedule ", failure.schedule,
+      failure.replay.empty()
+          ? ""
+          : absl::StrCat(", with ", failure.deviations, " of ",
+                         failure.found_deviations, " unusual choices"),
+      "\n", failure.message, "\n", failure.picture,
+      failure.replay.empty()
+          ? ""
+          : absl::StrCat("replay: --sim_replay='", failure.replay, "'\n"));
 }
 
 }  // namespace cohort::sim

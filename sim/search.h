@@ -105,7 +105,7 @@ struct Options {
   // What sync::HardwareConcurrency() says.
   int processors = 2;
 
-  int64_t max_steps = 20'000;      // more of them are a livelock
+  int64_t max_steps = 20'000;     // more of them are a livelock
   size_t stack_size = 256 << 10;  // bytes, of each simulated thread
   bool shrink = true;
 };
@@ -114,13 +114,13 @@ struct Options {
 struct Failure {
   Verdict verdict = Verdict::kNone;
   std::string message = "";
-  std::string replay = "";  // for Strategy::Replay
-  int deviations = 0;    // in `replay`
-  int found_deviations = 0;  // before it was shortened
+  std::string replay = "";    // for Strategy::Replay
+  int deviations = 0;         // in `replay`
+  int found_deviations = 0;   // before it was shortened
   std::string strategy = "";  // that found it
-  int64_t schedule = 0;  // the how many-th, from 1
-  std::string picture = "";  // a column for each thread, a row for each step
-  std::string html = "";  // the same, as a page of its own
+  int64_t schedule = 0;       // the how many-th, from 1
+  std::string picture = "";   // a column for each thread, a row for each step
+  std::string html = "";      // the same, as a page of its own
 };
 
 struct Result {

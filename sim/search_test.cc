@@ -1,20 +1,44 @@
 #include "cohort/sim/search.h"
 
+#include <cstdlib>
+#include <exception>
+#include <memory>
 #include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/base/config.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/log/absl_check.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "cohort/sim/check.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/shared.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace cohort::sim {
 namespace {
 
-using testing::Caller;
+using cohort::testing::Caller;
+using ::testing::HasSubstr;
+
+// What the search says of `body`, and what it shows.
+Failure Found(absl::FunctionRef<void()> body, const Options& options = {}) {
+  const Result result = Search(options, body);
+  EXPECT_TRUE(result.failure.has_value());
+  return result.failure.value_or(Failure{});
+}
 
 void TwoLocksInEitherOrder() {
   sync::Mutex a;
@@ -27,11 +51,511 @@ void TwoLocksInEitherOrder() {
   sync::MutexLock lock_b(&b);
 }
 
-TEST(SearchTest, FindsADeadlock) {
-  const Result result = Search({}, TwoLocksInEitherOrder);
-  ASSERT_TRUE(result.failure.has_value());
-  EXPECT_EQ(result.failure->verdict, Verdict::kDeadlock) << Report(*result.failure);
-  puts(Report(*result.failure).c_str());
+TEST(VerdictTest, Deadlock) {
+  const Failure failure = Found(TwoLocksInEitherOrder);
+  EXPECT_EQ(failure.verdict, Verdict::kDeadlock);
+  EXPECT_THAT(failure.message, HasSubstr("T0 'main' waits for mutex#1"));
+  EXPECT_THAT(failure.message, HasSubstr("T1 waits for mutex#0"));
+  EXPECT_THAT(failure.message, HasSubstr("held by T1 since search_test.cc"));
+  EXPECT_EQ(failure.deviations, 2);
+}
+
+TEST(VerdictTest, ALockTakenTwiceIsADeadlock) {
+  const Failure failure = Found([]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    sync::Mutex mutex;
+    sync::MutexLock outer(&mutex);
+    sync::MutexLock inner(&mutex);
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kDeadlock);
+  EXPECT_THAT(failure.message, HasSubstr("held by itself"));
+  EXPECT_EQ(failure.deviations, 0);
+}
+
+// The flag is set and signalled without the mutex, between the waiter's look at
+// it and its wait.
+void SignalWithoutTheMutex() {
+  sync::Mutex mutex;
+  sync::CondVar changed;
+  sync::Atomic<bool> flag = false;
+  Caller waiter([&] {
+    sync::MutexLock lock(&mutex);
+    while (!flag.load()) changed.Wait(&mutex);
+  });
+  flag.store(true);
+  changed.Signal();
+}
+
+TEST(VerdictTest, LostWakeUp) {
+  const Failure failure =
+      Found(SignalWithoutTheMutex, {.spurious_wake_ups = 0});
+  EXPECT_EQ(failure.verdict, Verdict::kLostWakeUp);
+  EXPECT_THAT(failure.message,
+              HasSubstr("last signalled before it waited, by T0"));
+  EXPECT_THAT(failure.picture, HasSubstr("nobody waits"));
+}
+
+TEST(VerdictTest, ADaemonThatTicksHidesNoDeadlock) {
+  const Failure failure = Found([] {
+    sync::Mutex mutex;
+    sync::CondVar never;
+    sync::CondVar tick;
+    Caller monitor([&] {
+      sync::MutexLock lock(&mutex);
+      while (true) {
+        tick.WaitUntil(&mutex, sync::SteadyTime::Now() + absl::Milliseconds(1),
+                       sync::WaitKind::kDaemon);
+      }
+    });
+    sync::MutexLock lock(&mutex);
+    while (true) never.Wait(&mutex);
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kDeadlock);
+}
+
+TEST(VerdictTest, Livelock) {
+  const Failure failure = Found([] {
+    sync::Atomic<bool> never = false;
+    while (!never.load()) sync::Yield();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kLivelock);
+}
+
+TEST(VerdictTest, AThreadThatOutlivesTheBodyIsALeak) {
+  struct State {
+    sync::Mutex mutex;
+    sync::CondVar never;
+  };
+  const Failure failure = Found([] {
+    auto* const state = new State;  // which its thread needs for ever
+    sync::Thread thread = *sync::Thread::Start({.name = "stray"}, [state] {
+      sync::MutexLock lock(&state->mutex);
+      while (true) state->never.Wait(&state->mutex);
+    });
+    thread.Detach();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kLeak);
+  EXPECT_THAT(failure.message, HasSubstr("T1 'stray' waits for condvar#0"));
+}
+
+TEST(VerdictTest, Race) {
+  const Failure failure = Found([] {
+    sync::Shared<int> number;
+    Caller other([&] { ++number.Write(); });
+    ++number.Write();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kRace);
+}
+
+TEST(VerdictTest, WhatIsOrderedIsNoRace) {
+  // By a mutex, by release and acquire, by start and join.
+  const Result result = Search({}, [] {
+    sync::Mutex mutex;
+    sync::Shared<int> guarded;
+    sync::Shared<int> published;
+    sync::Shared<int> handed_over(1);
+    sync::Atomic<bool> ready = false;
+    {
+      Caller other([&] {
+        handed_over.Write() = 2;
+        published.Write() = 1;
+        ready.store(true, sync::kRelease);
+        sync::MutexLock lock(&mutex);
+        ++guarded.Write();
+      });
+      if (ready.load(sync::kAcquire)) Check(published.Read() == 1, "published");
+      sync::MutexLock lock(&mutex);
+      ++guarded.Write();
+    }
+    Check(handed_over.Read() == 2, "joined");
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+TEST(VerdictTest, ARelaxedStorePublishesNothing) {
+  const Failure failure = Found([] {
+    sync::Shared<int> published;
+    sync::Atomic<bool> ready = false;
+    Caller other([&] {
+      published.Write() = 1;
+      ready.store(true, sync::kRelaxed);
+    });
+    if (ready.load(sync::kAcquire)) (void)published.Read();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kRace);
+}
+
+TEST(VerdictTest, UseAfterDestruction) {
+  const Failure failure = Found([] {
+    std::optional<sync::Atomic<int>> number(std::in_place, 0);
+    Caller other([&] { number->store(1); });
+    number.reset();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kUseAfterDestruction);
+}
+
+TEST(VerdictTest, AMutexDestroyedWhileItIsHeld) {
+  const Failure failure = Found([] {
+    std::optional<sync::Mutex> mutex(std::in_place);
+    Caller other([&] {
+      mutex->Lock();
+      mutex->Unlock();
+    });
+    mutex.reset();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kUseAfterDestruction);
+}
+
+TEST(VerdictTest, UnlockingWhatAnotherThreadHolds) {
+  const Failure failure = Found([] {
+    sync::Mutex mutex;
+    mutex.Lock();
+    Caller([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex.Unlock(); }).Join();
+    mutex.Unlock();
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kMisuse);
+  EXPECT_THAT(failure.message, HasSubstr("which it does not hold"));
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+TEST(VerdictTest, AnExceptionThatEscapes) {
+  const Failure failure =
+      Found([] { Caller thrower([] { throw std::runtime_error("oops"); }); });
+  EXPECT_EQ(failure.verdict, Verdict::kException);
+  EXPECT_THAT(failure.message, HasSubstr("oops"));
+}
+
+// What the run time knows of a thread's exceptions is the thread's own.
+TEST(VerdictTest, AHandlerKeepsItsExceptionAcrossSwitches) {
+  const Result result = Search({}, [] {
+    const auto thrower = [](const std::string& what) {
+      try {
+        throw std::runtime_error(what);
+      } catch (const std::exception& error) {
+        sync::Yield();
+        Check(error.what() == what, "the exception that was caught");
+        try {
+          throw std::logic_error("inner");
+        } catch (...) {
+          sync::Yield();
+        }
+        Check(std::uncaught_exceptions() == 0, "nothing is being unwound");
+        sync::Yield();
+        Check(error.what() == what, "the exception that was caught, again");
+      }
+    };
+    Caller a([&] { thrower("a long message of the first thread"); });
+    Caller b([&] { thrower("a long message of the second thread"); });
+    thrower("a long message of the body itself");
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+#endif
+
+TEST(VerdictTest, AFailedCheckOfTheCodeUnderTestIsACrash) {
+  const Failure failure = Found([] {
+    sync::Atomic<int> number = 0;
+    Caller other([&] { number = 1; });
+    ABSL_CHECK_EQ(number.load(), 0);
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kCrash);
+}
+
+TEST(VerdictTest, ABodyThatDependsOnSomethingElse) {
+  int runs = 0;
+  const Failure failure = Found([&runs] {
+    sync::Atomic<int> number = 0;
+    Caller other([&] { number = 1; });
+    if (++runs % 2 == 0) number = 2;
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kNondeterminism);
+}
+
+TEST(TimeTest, IsVirtualAndExact) {
+  const Result result = Search({}, [] {
+    const sync::SteadyTime start = sync::SteadyTime::Now();
+    const absl::Time wall = sync::Now();
+    sync::SleepFor(absl::Hours(1));
+    Check(sync::SteadyTime::Now() == start + absl::Hours(1), "an hour");
+    Check(sync::Now() == wall + absl::Hours(1), "an hour on the wall");
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+// A timeout that comes before what was to be done in no time.
+void TimeoutAgainstCompletion() {
+  sync::Mutex mutex;
+  sync::CondVar changed;
+  bool ready = false;
+  Caller other([&] {
+    sync::MutexLock lock(&mutex);
+    ready = true;
+    changed.Signal();
+  });
+  sync::MutexLock lock(&mutex);
+  const sync::SteadyTime deadline = sync::SteadyTime::Now() + absl::Seconds(1);
+  bool expired = false;
+  while (!ready && !expired) expired = changed.WaitUntil(&mutex, deadline);
+  Check(ready, "in time");
+}
+
+TEST(TimeTest, ATimerMayComeFirst) {
+  EXPECT_EQ(Found(TimeoutAgainstCompletion).verdict, Verdict::kAssertion);
+}
+
+TEST(TimeTest, UnlessTimePassesOnlyWhenNothingCanRun) {
+  const Result result =
+      Search({.time = Time::kQuiescent}, TimeoutAgainstCompletion);
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+// Dekker's: with release and acquire both may read 0.
+template <std::memory_order kLoad, std::memory_order kStore>
+void StoreBuffering() {
+  sync::Atomic<int> x = 0;
+  sync::Atomic<int> y = 0;
+  int seen_y = -1;
+  int seen_x = -1;
+  {
+    Caller other([&] {
+      x.store(1, kStore);
+      seen_y = y.load(kLoad);
+    });
+    y.store(1, kStore);
+    seen_x = x.load(kLoad);
+  }
+  Check(seen_x == 1 || seen_y == 1, "one sees the other");
+}
+
+TEST(MemoryTest, AcquireAndReleaseAreNotSequentiallyConsistent) {
+  EXPECT_EQ(Found(StoreBuffering<sync::kAcquire, sync::kRelease>).verdict,
+            Verdict::kAssertion);
+}
+
+TEST(MemoryTest, SequentialConsistency) {
+  const Result result =
+      Search({.strategy = Strategy::DepthFirst(), .spurious_wake_ups = 0},
+             StoreBuffering<sync::kSeqCst, sync::kSeqCst>);
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+  EXPECT_TRUE(result.complete);
+}
+
+TEST(MemoryTest, WithoutStaleLoadsNothingIsSeenOfIt) {
+  const Result result = Search({.stale_loads = false},
+                               StoreBuffering<sync::kAcquire, sync::kRelease>);
+  EXPECT_FALSE(result.failure.has_value());
+}
+
+TEST(MemoryTest, AnAtomicNeverGoesBack) {
+  const Result result = Search({.schedules = 5'000}, [] {
+    sync::Atomic<int> number = 0;
+    Caller writer([&] {
+      for (int i = 1; i <= 3; ++i) number.store(i, sync::kRelaxed);
+    });
+    int before = 0;
+    for (int i = 0; i < 3; ++i) {
+      const int now = number.load(sync::kRelaxed);
+      Check(now >= before, "coherence");
+      before = now;
+    }
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+TEST(MemoryTest, AnUpdateContinuesAReleaseSequence) {
+  const Result result = Search({.schedules = 5'000}, [] {
+    sync::Shared<int> data;
+    sync::Atomic<int> number = 0;
+    Caller writer([&] {
+      data.Write() = 1;
+      number.store(1, sync::kRelease);
+    });
+    Caller updater([&] { number.fetch_add(1, sync::kRelaxed); });
+    if (number.load(sync::kAcquire) == 2) (void)data.Read();
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+// `if` where there should be a `while`.
+void WaitsOnce() {
+  sync::Mutex mutex;
+  sync::CondVar changed;
+  bool ready = false;
+  Caller other([&] {
+    sync::MutexLock lock(&mutex);
+    ready = true;
+    changed.Signal();
+  });
+  sync::MutexLock lock(&mutex);
+  if (!ready) changed.Wait(&mutex);
+  Check(ready, "ready");
+}
+
+TEST(SpuriousWakeUpTest, HappenAndCanBeSwitchedOff) {
+  EXPECT_EQ(Found(WaitsOnce).verdict, Verdict::kAssertion);
+  EXPECT_FALSE(Search({.spurious_wake_ups = 0}, WaitsOnce).failure);
+}
+
+TEST(ReplayTest, IsExact) {
+  const Failure failure = Found(TwoLocksInEitherOrder);
+  const Failure again =
+      Found(TwoLocksInEitherOrder,
+            {.strategy = Strategy::Replay(failure.replay), .shrink = false});
+  EXPECT_EQ(again.verdict, failure.verdict);
+  EXPECT_EQ(again.picture, failure.picture);
+  EXPECT_EQ(again.replay, failure.replay);
+}
+
+TEST(ReplayTest, SaysThatItDoesNotFit) {
+  const Failure failure = Found(TwoLocksInEitherOrder);
+  const Failure unfit =
+      Found([] {}, {.strategy = Strategy::Replay(failure.replay)});
+  EXPECT_EQ(unfit.verdict, Verdict::kUnfit);
+}
+
+// One of each kind of choice: a thread, a value, the clock.
+TEST(ReplayTest, EveryFailureOfManySeedsIsFoundAgain) {
+  const auto body = [] {
+    sync::Atomic<int> a = 0;
+    sync::Atomic<int> b = 0;
+    Caller other([&] {
+      a.store(1, sync::kRelaxed);
+      b.store(1, sync::kRelaxed);
+      sync::SleepFor(absl::Seconds(1));
+      a.store(2, sync::kRelaxed);
+    });
+    const int seen_b = b.load(sync::kRelaxed);
+    const int seen_a = a.load(sync::kRelaxed);
+    Check(!(seen_b == 1 && seen_a == 0) && seen_a != 2, "neither");
+  };
+  std::set<std::string> schedules;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    const Failure failure = Found(body, {.seed = seed});
+    schedules.insert(failure.replay);
+    EXPECT_EQ(
+        Found(body, {.strategy = Strategy::Replay(failure.replay)}).verdict,
+        failure.verdict)
+        << failure.replay;
+  }
+  EXPECT_GE(schedules.size(), 2);
+}
+
+TEST(ScriptTest, StopsAThreadAtAPoint) {
+  const auto body = [] {
+    sync::Atomic<int> tickets = 1;
+    sync::Atomic<int> taken = 0;
+    const auto take = [&] {
+      if (tickets.load() > 0) {
+        sync::Point("checked");
+        --tickets;
+        ++taken;
+      }
+    };
+    Caller a(take);
+    Caller b(take);
+    a.Join();
+    b.Join();
+    Check(taken.load() == 1, "one ticket, one taker");
+  };
+  const Failure failure =
+      Found(body, {.strategy = Strategy::Script(
+                       {{0, ""}, {1, "checked"}, {2, ""}, {1, ""}})});
+  EXPECT_EQ(failure.verdict, Verdict::kAssertion);
+  EXPECT_FALSE(
+      Search({.strategy = Strategy::Script({{0, ""}, {1, ""}})}, body).failure);
+  EXPECT_EQ(Found(body, {.strategy =
+                             Strategy::Script({{0, ""}, {1, "no such place"}})})
+                .verdict,
+            Verdict::kUnfit);
+}
+
+TEST(SeedTest, NeighboursHaveNothingInCommon) {
+  const auto schedules_of = [](uint64_t seed) {
+    std::vector<std::string> orders;
+    (void)Search(
+        {.strategy = Strategy::RandomWalk(), .schedules = 20, .seed = seed},
+        [&] {
+          std::string order;
+          {
+            Caller a([&] {
+              for (int i = 0; i < 10; ++i) {
+                sync::Point("");
+                order += 'a';
+              }
+            });
+            for (int i = 0; i < 10; ++i) {
+              sync::Point("");
+              order += 'b';
+            }
+          }
+          orders.push_back(order);
+        });
+    return std::set<std::string>(orders.begin(), orders.end());
+  };
+  const std::set<std::string> first = schedules_of(1);
+  EXPECT_GE(first.size(), 15);
+  int common = 0;
+  for (const std::string& order : schedules_of(2))
+    common += first.contains(order);
+  EXPECT_LE(common, 2);
+  EXPECT_EQ(schedules_of(1), first);
+}
+
+TEST(ThreadLocalTest, IsOfASimulatedThread) {
+  struct Tag;
+  struct Counted {
+    ~Counted() {
+      if (destroyed != nullptr) ++*destroyed;
+    }
+    int value = 0;
+    int* destroyed = nullptr;
+  };
+  const Result result = Search({.schedules = 500}, [] {
+    using Local = sync::ThreadLocal<Counted, Tag>;
+    int destroyed = 0;
+    {
+      const auto count = [&] {
+        Local::Get().destroyed = &destroyed;
+        for (int i = 0; i < 3; ++i) {
+          ++Local::Get().value;
+          sync::Yield();
+        }
+        Check(Local::Get().value == 3, "its own");
+      };
+      Caller a(count);
+      Caller b(count);
+    }
+    Check(destroyed == 2, "destroyed at the ends of their threads");
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+TEST(PictureTest, IsAPageOfItsOwn) {
+  const Failure failure = Found(TwoLocksInEitherOrder);
+  EXPECT_TRUE(absl::StartsWith(failure.html, "<!DOCTYPE html>"));
+  EXPECT_THAT(failure.html, HasSubstr("lock mutex1"));
+  EXPECT_THAT(failure.html, Not(HasSubstr("http")));
+}
+
+TEST(BytesTest, AreTheSchedule) {
+  // From the front: go on or not; from the back: the program.
+  bool two = false;
+  const auto body = [&](ByteStream& program) {
+    if (program.Next() == 2) {
+      two = true;
+      TwoLocksInEitherOrder();
+    }
+  };
+  EXPECT_FALSE(SearchBytes({}, std::vector<uint8_t>{}, body).failure);
+  EXPECT_FALSE(SearchBytes({}, std::vector<uint8_t>{0, 0, 2}, body).failure);
+  EXPECT_TRUE(two);
+  int found = 0;
+  for (int tail = 1; tail < 256; ++tail) {
+    const std::vector<uint8_t> bytes = {0, static_cast<uint8_t>(tail), 2};
+    const Result result = SearchBytes({}, bytes, body);
+    if (result.failure.has_value()) ++found;
+  }
+  EXPECT_GE(found, 5);
+  EXPECT_LE(found, 250);
 }
 
 }  // namespace

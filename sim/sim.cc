@@ -62,9 +62,9 @@ Result Explore(const Options& options, absl::FunctionRef<void()> body,
       for (; seen < unmet.size(); ++seen) {
         const testing::TestPartResult& part = unmet.GetTestPartResult(seen);
         if (!part.failed() || !complaint.empty()) continue;
-        complaint = absl::StrCat(
-            part.file_name() == nullptr ? "" : part.file_name(), ":",
-            part.line_number(), ": ", part.message());
+        complaint =
+            absl::StrCat(part.file_name() == nullptr ? "" : part.file_name(),
+                         ":", part.line_number(), ": ", part.message());
       }
       return complaint;
     });

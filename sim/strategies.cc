@@ -43,7 +43,7 @@ int RandomSearcher::Choose(ChoiceKind kind, int n, int, const PendingOp&) {
 }
 
 int RandomWalk::PickThread(const View& view) {
-  const uint64_t candidates = Candidates(view);
+  const uint64_t candidates = view.enabled;
   const uint64_t threads = candidates & ~kClock;
   const int count = std::popcount(threads);
   // With the odds of a thread, the clock would make a run of timers of it.
@@ -103,7 +103,7 @@ bool Pos::Next() {
 void Pos::Started(int thread, int) { priorities_[thread] = random_.Next(); }
 
 int Pos::PickThread(const View& view) {
-  const uint64_t candidates = Candidates(view);
+  const uint64_t candidates = view.enabled;
   int best = std::countr_zero(candidates);
   for (uint64_t left = candidates; left != 0; left &= left - 1) {
     const int thread = std::countr_zero(left);
@@ -149,7 +149,7 @@ void UniformRandomWalk::Started(int thread, int parent) {
 }
 
 int UniformRandomWalk::PickThread(const View& view) {
-  const uint64_t candidates = Candidates(view);
+  const uint64_t candidates = view.enabled;
   const auto weight = [this](int thread) {
     return std::max<int64_t>(1, threads_[thread].left);
   };
@@ -157,7 +157,8 @@ int UniformRandomWalk::PickThread(const View& view) {
   for (uint64_t left = candidates; left != 0; left &= left - 1) {
     sum += weight(std::countr_zero(left));
   }
-  int64_t at = static_cast<int64_t>(random_.Next() % static_cast<uint64_t>(sum));
+  int64_t at =
+      static_cast<int64_t>(random_.Next() % static_cast<uint64_t>(sum));
   uint64_t left = candidates;
   while ((at -= weight(std::countr_zero(left))) >= 0) left &= left - 1;
   const int thread = std::countr_zero(left);
@@ -198,8 +199,7 @@ void DepthFirst::Begin() {
 int DepthFirst::PickThread(const View& view) {
   // What is left of a run that shows nothing new has to end somehow.
   if (redundant_) return DefaultPick(view);
-  const bool may_go_on =
-      view.is_enabled(view.current) && !view.current_yields;
+  const bool may_go_on = view.is_enabled(view.current) && !view.current_yields;
   if (depth_ == nodes_.size()) {
     uint64_t candidates = Candidates(view) & ~sleep_;
     if (bound_ != kUnbounded && preemptions_ >= bound_ && may_go_on) {
@@ -210,9 +210,8 @@ int DepthFirst::PickThread(const View& view) {
       return DefaultPick(view);
     }
     const int usual = DefaultPick(view);
-    const int first = (candidates & Bit(usual)) != 0
-                          ? usual
-                          : std::countr_zero(candidates);
+    const int first =
+        (candidates & Bit(usual)) != 0 ? usual : std::countr_zero(candidates);
     nodes_.push_back({.of_threads = true,
                       .chosen = first,
                       .left = candidates & ~Bit(first),

@@ -39,12 +39,12 @@ class Searcher : public sync::simulated::Strategy {
   virtual std::string Unfit() const { return ""; }
 };
 
-// Those that may be picked: a thread that has just yielded comes after all
-// others, or a loop that waits for them would never end.
+// Those that a strategy picks from which has an order of its own, and not dice: a
+// thread that has just yielded comes after all others, or a loop that waits for
+// them would never end.
 inline uint64_t Candidates(const View& view) {
   const uint64_t self = uint64_t{1} << view.current;
-  const uint64_t others =
-      view.enabled & ~self & ~(uint64_t{1} << kClockThread);
+  const uint64_t others = view.enabled & ~self & ~(uint64_t{1} << kClockThread);
   return view.current_yields && others != 0 ? view.enabled & ~self
                                             : view.enabled;
 }
@@ -185,9 +185,9 @@ class DepthFirst final : public Searcher {
   struct Node {
     bool of_threads;
     int chosen;
-    int n = 0;            // of a choice between values
-    uint64_t left = 0;    // of a choice between threads: not yet tried
-    uint64_t sleep = 0;   // tried elsewhere, to the same effect
+    int n = 0;           // of a choice between values
+    uint64_t left = 0;   // of a choice between threads: not yet tried
+    uint64_t sleep = 0;  // tried elsewhere, to the same effect
     uint64_t tried = 0;
   };
 

@@ -18,9 +18,9 @@ class Arena {
   T* New() {
     static_assert(std::is_trivially_destructible_v<T>);
     static_assert(sizeof(T) <= kChunk);
-    constexpr size_t kSize =
-        (sizeof(T) + alignof(std::max_align_t) - 1) /
-        alignof(std::max_align_t) * alignof(std::max_align_t);
+    constexpr size_t kSize = (sizeof(T) + alignof(std::max_align_t) - 1) /
+                             alignof(std::max_align_t) *
+                             alignof(std::max_align_t);
     if (kChunk - used_ < kSize) NextChunk();
     void* const place = chunks_[chunk_].get() + used_;
     used_ += kSize;

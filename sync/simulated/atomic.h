@@ -54,8 +54,7 @@ class Atomic : private simulated::AtomicCore {
     return Update(order, site, [value](T) { return value; });
   }
 
-  bool compare_exchange_strong(T& expected, T desired,
-                               Order order = kStrongest,
+  bool compare_exchange_strong(T& expected, T desired, Order order = kStrongest,
                                Site site = Site::current()) {
     return Exchange(expected, desired, order, Weaker(order), site, false);
   }
@@ -101,9 +100,13 @@ class Atomic : private simulated::AtomicCore {
     store(value, kStrongest, Site());
     return value;
   }
-  T operator++() { return static_cast<T>(fetch_add(1, kStrongest, Site()) + 1); }
+  T operator++() {
+    return static_cast<T>(fetch_add(1, kStrongest, Site()) + 1);
+  }
   T operator++(int) { return fetch_add(1, kStrongest, Site()); }
-  T operator--() { return static_cast<T>(fetch_sub(1, kStrongest, Site()) - 1); }
+  T operator--() {
+    return static_cast<T>(fetch_sub(1, kStrongest, Site()) - 1);
+  }
   T operator--(int) { return fetch_sub(1, kStrongest, Site()); }
   T operator+=(T value) {
     return static_cast<T>(fetch_add(value, kStrongest, Site()) + value);

@@ -190,8 +190,8 @@ COHORT_UNINSTRUMENTED void Fiber::Reset(void (*entry)()) {
   // An abandoned run left its red zones.
   __asan_unpoison_memory_region(asan_bottom_, asan_size_);
 #endif
-  stack_pointer_ = Impl::Prepare(mapping_ + PageSize(),
-                                 mapping_size_ - PageSize());
+  stack_pointer_ =
+      Impl::Prepare(mapping_ + PageSize(), mapping_size_ - PageSize());
 }
 
 COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next) {
@@ -213,7 +213,8 @@ COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next) {
   Impl::Arrived();
 }
 
-COHORT_UNINSTRUMENTED void Fiber::LendIdentityTo([[maybe_unused]] Fiber& other) {
+COHORT_UNINSTRUMENTED void Fiber::LendIdentityTo(
+    [[maybe_unused]] Fiber& other) {
 #ifdef ABSL_HAVE_THREAD_SANITIZER
   __tsan_switch_to_fiber(other.tsan_fiber_, __tsan_switch_to_fiber_no_sync);
 #endif

@@ -36,19 +36,32 @@ namespace cohort::sim {
 
 const char* VerdictName(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kNone: return "nothing wrong";
-    case Verdict::kDeadlock: return "deadlock";
-    case Verdict::kLostWakeUp: return "lost wake-up";
-    case Verdict::kLivelock: return "livelock";
-    case Verdict::kLeak: return "leak";
-    case Verdict::kRace: return "data race";
-    case Verdict::kUseAfterDestruction: return "use after destruction";
-    case Verdict::kMisuse: return "misuse";
-    case Verdict::kException: return "escaped exception";
-    case Verdict::kAssertion: return "failed assertion";
-    case Verdict::kCrash: return "crash";
-    case Verdict::kNondeterminism: return "nondeterminism";
-    case Verdict::kUnfit: return "schedule that does not fit";
+    case Verdict::kNone:
+      return "nothing wrong";
+    case Verdict::kDeadlock:
+      return "deadlock";
+    case Verdict::kLostWakeUp:
+      return "lost wake-up";
+    case Verdict::kLivelock:
+      return "livelock";
+    case Verdict::kLeak:
+      return "leak";
+    case Verdict::kRace:
+      return "data race";
+    case Verdict::kUseAfterDestruction:
+      return "use after destruction";
+    case Verdict::kMisuse:
+      return "misuse";
+    case Verdict::kException:
+      return "escaped exception";
+    case Verdict::kAssertion:
+      return "failed assertion";
+    case Verdict::kCrash:
+      return "crash";
+    case Verdict::kNondeterminism:
+      return "nondeterminism";
+    case Verdict::kUnfit:
+      return "schedule that does not fit";
   }
   return "?";
 }
@@ -86,13 +99,20 @@ absl::string_view BaseName(absl::string_view path) {
 
 const char* KindName(ObjectKind kind) {
   switch (kind) {
-    case ObjectKind::kNone: return "";
-    case ObjectKind::kClock: return "clock";
-    case ObjectKind::kThread: return "thread";
-    case ObjectKind::kMutex: return "mutex";
-    case ObjectKind::kCondVar: return "condvar";
-    case ObjectKind::kAtomic: return "atomic";
-    case ObjectKind::kShared: return "shared";
+    case ObjectKind::kNone:
+      return "";
+    case ObjectKind::kClock:
+      return "clock";
+    case ObjectKind::kThread:
+      return "thread";
+    case ObjectKind::kMutex:
+      return "mutex";
+    case ObjectKind::kCondVar:
+      return "condvar";
+    case ObjectKind::kAtomic:
+      return "atomic";
+    case ObjectKind::kShared:
+      return "shared";
   }
   return "?";
 }
@@ -101,28 +121,50 @@ const char* KindName(ObjectKind kind) {
 
 const char* OpName(OpKind kind) {
   switch (kind) {
-    case OpKind::kStart: return "start";
-    case OpKind::kEnd: return "end";
-    case OpKind::kSpawn: return "spawn";
-    case OpKind::kJoin: return "join";
-    case OpKind::kLock: return "lock";
-    case OpKind::kTryLock: return "try-lock";
-    case OpKind::kUnlock: return "unlock";
-    case OpKind::kWait: return "wait";
-    case OpKind::kWake: return "wake";
-    case OpKind::kSignal: return "signal";
-    case OpKind::kSignalAll: return "signal-all";
-    case OpKind::kLoad: return "load";
-    case OpKind::kStore: return "store";
-    case OpKind::kReadModifyWrite: return "update";
-    case OpKind::kSleep: return "sleep";
-    case OpKind::kSlept: return "slept";
-    case OpKind::kReadClock: return "now";
-    case OpKind::kYield: return "yield";
-    case OpKind::kPoint: return "point";
-    case OpKind::kDestroy: return "destroy";
-    case OpKind::kTick: return "tick";
-    case OpKind::kQuiesce: return "quiesce";
+    case OpKind::kStart:
+      return "start";
+    case OpKind::kEnd:
+      return "end";
+    case OpKind::kSpawn:
+      return "spawn";
+    case OpKind::kJoin:
+      return "join";
+    case OpKind::kLock:
+      return "lock";
+    case OpKind::kTryLock:
+      return "try-lock";
+    case OpKind::kUnlock:
+      return "unlock";
+    case OpKind::kWait:
+      return "wait";
+    case OpKind::kWake:
+      return "wake";
+    case OpKind::kSignal:
+      return "signal";
+    case OpKind::kSignalAll:
+      return "signal-all";
+    case OpKind::kLoad:
+      return "load";
+    case OpKind::kStore:
+      return "store";
+    case OpKind::kReadModifyWrite:
+      return "update";
+    case OpKind::kSleep:
+      return "sleep";
+    case OpKind::kSlept:
+      return "slept";
+    case OpKind::kReadClock:
+      return "now";
+    case OpKind::kYield:
+      return "yield";
+    case OpKind::kPoint:
+      return "point";
+    case OpKind::kDestroy:
+      return "destroy";
+    case OpKind::kTick:
+      return "tick";
+    case OpKind::kQuiesce:
+      return "quiesce";
   }
   return "?";
 }
@@ -145,7 +187,7 @@ struct AtomicCore::History {
     VectorClock clock;  // where it releases
   };
 
-  uint32_t count;             // of stores, ever
+  uint32_t count;              // of stores, ever
   uint32_t seen[kMaxThreads];  // by thread: the newest it has read
   Entry ring[kHistory];
 
@@ -249,6 +291,7 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   timed_ = 0;
   daemons_ = 0;
   yields_ = false;
+  preempted_ = false;
   undivided_ = false;
   done_ = false;
   quiescing_ = Quiescing::kNot;
@@ -257,9 +300,8 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   now_ = 0;
   step_ = 0;
   hash_ = 0;
-  pending_[kClockThread] = {.kind = OpKind::kTick,
-                            .objects = {kClockObject},
-                            .site = {}};
+  pending_[kClockThread] = {
+      .kind = OpKind::kTick, .objects = {kClockObject}, .site = {}};
   active_ = this;
   strategy.Begin();
   Spawn("main", nullptr, Site());
@@ -312,8 +354,8 @@ void Kernel::RunBody() {
 #ifdef ABSL_HAVE_EXCEPTIONS
   } catch (const std::exception& error) {
     Fail(Verdict::kException,
-         absl::StrCat(DescribeThread(current_), " ended by an exception: ",
-                      error.what()));
+         absl::StrCat(DescribeThread(current_),
+                      " ended by an exception: ", error.what()));
   } catch (...) {
     Fail(Verdict::kException,
          absl::StrCat(DescribeThread(current_), " ended by an exception"));
@@ -471,8 +513,8 @@ void Kernel::Cover(uint32_t object, const PendingOp& op) {
   const uint32_t site = SiteHash(op.site);
   const int thread = current_;
   if (state.last_thread != thread && state.last_thread >= 0) {
-    const uint32_t pair = (state.last_site * 31 + site) * 31 +
-                          static_cast<uint32_t>(op.kind);
+    const uint32_t pair =
+        (state.last_site * 31 + site) * 31 + static_cast<uint32_t>(op.kind);
     uint8_t& counter =
         options_.counters[(pair ^ pair >> 15) % options_.counter_count];
     if (counter != 255) ++counter;
@@ -730,8 +772,8 @@ void Kernel::Signal(CondVarCore& condition, bool all, Site site) {
       MakeReady(std::countr_zero(left));
     }
   } else {
-    int nth = ChooseBelow(ChoiceKind::kWaiter,
-                          std::popcount(condition.waiters_));
+    int nth =
+        ChooseBelow(ChoiceKind::kWaiter, std::popcount(condition.waiters_));
     uint64_t left = condition.waiters_;
     for (; nth > 0; --nth) left &= left - 1;
     MakeReady(std::countr_zero(left));
@@ -872,9 +914,8 @@ void Kernel::Read(SharedCore& shared, Site site) {
   if (shared.writer_ >= 0 && shared.writer_ != current_ &&
       mine.at[shared.writer_] < shared.written_) {
     Fail(Verdict::kRace,
-         absl::StrCat(DescribeThread(current_), " reads ",
-                      Describe(shared.id_), " at ",
-                      BaseName(site.file_name()), ":", site.line(),
+         absl::StrCat(DescribeThread(current_), " reads ", Describe(shared.id_),
+                      " at ", BaseName(site.file_name()), ":", site.line(),
                       ", and nothing orders that after the write by ",
                       DescribeThread(shared.writer_), " at ",
                       BaseName(shared.written_at_.file_name()), ":",
@@ -903,9 +944,8 @@ void Kernel::Write(SharedCore& shared, Site site) {
   if (other >= 0 && other != current_) {
     Fail(Verdict::kRace,
          absl::StrCat(DescribeThread(current_), " writes ",
-                      Describe(shared.id_), " at ",
-                      BaseName(site.file_name()), ":", site.line(),
-                      ", and nothing orders that after what ",
+                      Describe(shared.id_), " at ", BaseName(site.file_name()),
+                      ":", site.line(), ", and nothing orders that after what ",
                       DescribeThread(other), " did with it"));
   }
   shared.writer_ = current_;
@@ -919,8 +959,8 @@ int Kernel::Spawn(std::string name, absl::AnyInvocable<void() &&> body,
   const bool first = thread_count_ == 0;
   if (!first) {
     if (thread_count_ == kMaxThreads) {
-      Fail(Verdict::kMisuse, absl::StrCat("more than ", kMaxThreads,
-                                          " threads in one run"));
+      Fail(Verdict::kMisuse,
+           absl::StrCat("more than ", kMaxThreads, " threads in one run"));
     }
     Step(OpKind::kSpawn, site);
   }
@@ -1146,11 +1186,11 @@ std::string Kernel::StuckReport(bool* lost_wake_up) const {
         if (thread.condition->vain_step_ >= 0 && !thread.daemon &&
             thread.condition->vain_step_ < thread.waits_since) {
           *lost_wake_up = true;
-          absl::StrAppend(
-              &report, ", last signalled before it waited, by ",
-              DescribeThread(thread.condition->vain_thread_), " at ",
-              BaseName(thread.condition->vain_site_.file_name()), ":",
-              thread.condition->vain_site_.line());
+          absl::StrAppend(&report, ", last signalled before it waited, by ",
+                          DescribeThread(thread.condition->vain_thread_),
+                          " at ",
+                          BaseName(thread.condition->vain_site_.file_name()),
+                          ":", thread.condition->vain_site_.line());
         }
         break;
       case OpKind::kJoin:

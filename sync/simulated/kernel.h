@@ -54,7 +54,7 @@ struct ObjectInfo {
 struct KernelOptions {
   size_t stack_size = 256 << 10;
   int64_t max_steps = 20'000;
-  bool racing_time = true;   // else time passes only when nothing can run
+  bool racing_time = true;  // else time passes only when nothing can run
   bool stale_loads = true;
   int spurious_wake_ups = 1;  // a run
   int processors = 2;
@@ -164,8 +164,8 @@ class Kernel {
     uint32_t object = 0;
     bool ended = false;
     // Of a wait or sleep.
-    bool daemon = false;        // waits as a daemon
-    bool daemon_step = false;   // woke by itself from such a wait
+    bool daemon = false;       // waits as a daemon
+    bool daemon_step = false;  // woke by itself from such a wait
     bool timed_out = false;
     int64_t deadline = kNever;
     CondVarCore* condition = nullptr;
@@ -242,7 +242,7 @@ class Kernel {
   int thread_count_ = 0;
   int current_ = 0;
   uint64_t enabled_ = 0;
-  uint64_t timed_ = 0;   // those that wait or sleep with a deadline
+  uint64_t timed_ = 0;    // those that wait or sleep with a deadline
   uint64_t daemons_ = 0;  // those that wait as daemons
   bool yields_ = false;
   bool undivided_ = false;  // no switches

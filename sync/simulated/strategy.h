@@ -18,28 +18,28 @@ inline constexpr int kMaxThreads = 63;
 inline constexpr int kClockThread = 63;
 
 enum class OpKind : uint8_t {
-  kStart,      // a thread's first step
-  kEnd,        // and its last
+  kStart,  // a thread's first step
+  kEnd,    // and its last
   kSpawn,
   kJoin,
   kLock,
   kTryLock,
   kUnlock,
-  kWait,       // releases the mutex and begins to wait
-  kWake,       // has been woken, and takes the mutex again
+  kWait,  // releases the mutex and begins to wait
+  kWake,  // has been woken, and takes the mutex again
   kSignal,
   kSignalAll,
   kLoad,
   kStore,
   kReadModifyWrite,
-  kSleep,      // begins to sleep
+  kSleep,  // begins to sleep
   kSlept,
   kReadClock,
   kYield,
   kPoint,
-  kDestroy,    // of an object that several threads have used
-  kTick,       // the clock's
-  kQuiesce,    // the end of the run: waits for all others
+  kDestroy,  // of an object that several threads have used
+  kTick,     // the clock's
+  kQuiesce,  // the end of the run: waits for all others
 };
 
 const char* OpName(OpKind kind);
@@ -117,10 +117,9 @@ inline int DefaultPick(const View& view) {
   const uint64_t clock = uint64_t{1} << kClockThread;
   const uint64_t threads = view.enabled & ~clock;
   if (threads == 0) return kClockThread;
-  const uint64_t later =
-      view.current >= kMaxThreads - 1
-          ? 0
-          : threads & (~uint64_t{0} << (view.current + 1));
+  const uint64_t later = view.current >= kMaxThreads - 1
+                             ? 0
+                             : threads & (~uint64_t{0} << (view.current + 1));
   return std::countr_zero(later != 0 ? later : threads);
 }
 

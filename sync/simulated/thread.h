@@ -93,8 +93,7 @@ void Yield(simulated::Site site = simulated::Site::current());
 
 int HardwareConcurrency();
 
-void Point(const char* name,
-           simulated::Site site = simulated::Site::current());
+void Point(const char* name, simulated::Site site = simulated::Site::current());
 
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync

@@ -4,11 +4,14 @@
 #ifndef COHORT_SYNC_SIMULATED_UNINSTRUMENTED_H_
 #define COHORT_SYNC_SIMULATED_UNINSTRUMENTED_H_
 
+// COHORT_UNINSTRUMENTED is for one function; between BEGIN and END, all that a
+// file itself defines are meant.
 #ifdef __clang__
 #define COHORT_UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation))
-// For all functions of a file, templates of others' excepted.
-#define COHORT_BEGIN_UNINSTRUMENTED                                          \
+// clang-format off
+#define COHORT_BEGIN_UNINSTRUMENTED \
   _Pragma("clang attribute push(__attribute__((disable_sanitizer_instrumentation)), apply_to = function)")
+// clang-format on
 #define COHORT_END_UNINSTRUMENTED _Pragma("clang attribute pop")
 #else
 #define COHORT_UNINSTRUMENTED
