@@ -120,30 +120,40 @@ int Pos::PickThread(const View& view) {
 }
 
 bool UniformRandomWalk::Next() {
-  // What the last schedule has shown. Children have higher numbers.
-  int64_t subtree[kMaxThreads + 1] = {};
-  for (int i = count_ - 1; i >= 0; --i) {
-    subtree[i] += threads_[i].steps;
-    if (threads_[i].parent >= 0) subtree[threads_[i].parent] += subtree[i];
-    int64_t& total = totals_[threads_[i].path];
-    total = std::max(total, subtree[i]);
+  // What the last schedule has shown.
+  for (int i = 0; i < count_; ++i) {
+    int64_t& own = own_[threads_[i].path];
+    own = std::max(own, threads_[i].steps);
   }
   count_ = 0;
   threads_[kClockThread] = {.left = 1};
   return RandomSearcher::Next();
 }
 
+uint64_t UniformRandomWalk::PathOfChild(uint64_t path, int child) {
+  return Random(path * 31 + static_cast<uint64_t>(child)).Next();
+}
+
+int64_t UniformRandomWalk::Expected(uint64_t path) const {
+  const auto own = own_.find(path);
+  if (own == own_.end()) return 0;
+  int64_t sum = own->second;
+  for (int child = 1;; ++child) {
+    const uint64_t path_of_child = PathOfChild(path, child);
+    if (!own_.contains(path_of_child)) return sum;
+    sum += Expected(path_of_child);
+  }
+}
+
 void UniformRandomWalk::Started(int thread, int parent) {
   Thread& self = threads_[thread];
-  self = {.parent = parent};
+  self = {};
   count_ = std::max(count_, thread + 1);
   if (parent >= 0) {
-    self.path = Random(threads_[parent].path * 31 +
-                       static_cast<uint64_t>(++threads_[parent].children))
-                    .Next();
+    self.path =
+        PathOfChild(threads_[parent].path, ++threads_[parent].children);
   }
-  const auto total = totals_.find(self.path);
-  self.left = total == totals_.end() ? 1 : total->second;
+  self.left = Expected(self.path);
   // No longer to come.
   if (parent >= 0) threads_[parent].left -= self.left;
 }
@@ -162,8 +172,12 @@ int UniformRandomWalk::PickThread(const View& view) {
   uint64_t left = candidates;
   while ((at -= weight(std::countr_zero(left))) >= 0) left &= left - 1;
   const int thread = std::countr_zero(left);
-  ++threads_[thread].steps;
-  --threads_[thread].left;
+  // What a thread does alone is part of no interleaving: the end of one that
+  // waits for all others would only make it seem long.
+  if (view.count() > 1) {
+    ++threads_[thread].steps;
+    --threads_[thread].left;
+  }
   return thread;
 }
 

@@ -127,13 +127,16 @@ class UniformRandomWalk final : public RandomSearcher {
  private:
   struct Thread {
     uint64_t path = 0;  // the same in every schedule
-    int parent = -1;
     int children = 0;
     int64_t steps = 0;
     int64_t left = 0;  // expected, those of its children to come included
   };
 
-  absl::flat_hash_map<uint64_t, int64_t> totals_;  // by path, of a subtree
+  static uint64_t PathOfChild(uint64_t path, int child);
+  // The steps of a thread and of all that it starts.
+  int64_t Expected(uint64_t path) const;
+
+  absl::flat_hash_map<uint64_t, int64_t> own_;  // steps of a thread, by path
   Thread threads_[kMaxThreads + 1];
   int count_ = 0;
 };

@@ -7,14 +7,16 @@
 
 #include "absl/log/absl_check.h"
 #include "absl/status/statusor.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort::testing {
 
-// Waits for a state that another thread is on its way to.
+// Waits for a state that other threads are on their way to, and leaves them the
+// processors meanwhile.
 template <class Condition>
 void Await(Condition condition) {
-  while (!condition()) sync::Yield();
+  while (!condition()) sync::SleepFor(absl::Microseconds(200));
 }
 
 // A thread that is joined when it goes out of scope.

@@ -289,11 +289,11 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   previous_ = 0;
   enabled_ = 0;
   timed_ = 0;
+  tick_stale_ = true;
   daemons_ = 0;
   yields_ = false;
   preempted_ = false;
   undivided_ = false;
-  done_ = false;
   quiescing_ = Quiescing::kNot;
   idle_rounds_ = 0;
   spurious_left_ = options_.spurious_wake_ups;
@@ -408,7 +408,6 @@ void Kernel::FinishRun() {
   }
   RunLocalDestructors();
   threads_[0].ended = true;
-  done_ = true;
   threads_[0].fiber->SwitchTo(host_);
   std::abort();
 }
@@ -463,6 +462,7 @@ int Kernel::Pick() {
         Stuck();
       }
       mask |= Bit(kClockThread);
+      if (tick_stale_) PrepareTick();
     }
     if (mask == 0) Stuck();
     if (++step_ > options_.max_steps) {
@@ -523,12 +523,33 @@ void Kernel::Cover(uint32_t object, const PendingOp& op) {
   state.last_site = site;
 }
 
-void Kernel::Tick() {
-  int64_t next = kNever;
+// What the next tick does: whom it wakes, and so which conditions it changes.
+void Kernel::PrepareTick() {
+  tick_stale_ = false;
+  tick_at_ = kNever;
   for (uint64_t left = timed_; left != 0; left &= left - 1) {
-    next = std::min(next, threads_[std::countr_zero(left)].deadline);
+    tick_at_ =
+        std::min(tick_at_, threads_[std::countr_zero(left)].deadline);
   }
-  now_ = std::max(now_, next);
+  PendingOp& tick = pending_[kClockThread];
+  tick.objects[1] = 0;
+  tick.objects[2] = 0;
+  for (uint64_t left = timed_; left != 0; left &= left - 1) {
+    const Thread& thread = threads_[std::countr_zero(left)];
+    if (thread.deadline > tick_at_ || thread.condition == nullptr) continue;
+    const uint32_t condition = thread.condition->id_;
+    if (tick.objects[1] == 0 || tick.objects[1] == condition) {
+      tick.objects[1] = condition;
+    } else {
+      tick.objects[2] = tick.objects[2] == 0 || tick.objects[2] == condition
+                            ? condition
+                            : kAnyObject;
+    }
+  }
+}
+
+void Kernel::Tick() {
+  now_ = std::max(now_, tick_at_);
   if (traced_) {
     report_.trace.push_back({.step = step_,
                              .now = now_,
@@ -550,6 +571,7 @@ void Kernel::Tick() {
 void Kernel::MakeReady(int thread) {
   Thread& waiter = threads_[thread];
   timed_ &= ~Bit(thread);
+  tick_stale_ = true;
   daemons_ &= ~Bit(thread);
   waiter.deadline = kNever;
   if (waiter.condition == nullptr) {  // a sleep
@@ -750,6 +772,7 @@ bool Kernel::Wait(CondVarCore& condition, MutexCore& mutex, int64_t deadline,
     MakeReady(current_);
   } else if (deadline != kNever) {
     timed_ |= Bit(current_);
+    tick_stale_ = true;
   }
   Record(0, spurious ? "will wake for no reason" : "");
   Step(OpKind::kWake, site, condition_id, mutex_id, clock);
@@ -1027,11 +1050,8 @@ bool Kernel::LooksBlocked(int index, Site site) {
 }
 
 int64_t Kernel::Now(Site site) {
-  // Nobody waits for a time, so it stands still.
-  if (timed_ != 0) {
-    Step(OpKind::kReadClock, site, kClockObject, 0, 0, /*read=*/true);
-    Record();
-  }
+  Step(OpKind::kReadClock, site, kClockObject, 0, 0, /*read=*/true);
+  Record();
   return now_;
 }
 
@@ -1044,7 +1064,10 @@ void Kernel::SleepUntil(int64_t deadline, Site site) {
   self.condition = nullptr;
   self.daemon = false;
   enabled_ &= ~Bit(current_);
-  if (deadline != kNever) timed_ |= Bit(current_);
+  if (deadline != kNever) {
+    timed_ |= Bit(current_);
+    tick_stale_ = true;
+  }
   Step(OpKind::kSlept, site, kClockObject);
   Record();
 }

@@ -205,6 +205,7 @@ class Kernel {
             uint32_t c = 0, bool read = false, const char* label = nullptr);
   void Reschedule();
   int Pick();
+  void PrepareTick();
   void Tick();
   [[noreturn]] void Stuck();
   void Record(uint64_t value = 0, const char* note = "");
@@ -246,8 +247,9 @@ class Kernel {
   uint64_t daemons_ = 0;  // those that wait as daemons
   bool yields_ = false;
   bool undivided_ = false;  // no switches
-  bool done_ = false;
   Quiescing quiescing_ = Quiescing::kNot;
+  int64_t tick_at_ = kNever;  // when the clock's next step will be
+  bool tick_stale_ = true;    // that is to be found anew
   int idle_rounds_ = 0;
   int spurious_left_ = 0;
   int64_t now_ = 0;

@@ -44,6 +44,9 @@ enum class OpKind : uint8_t {
 
 const char* OpName(OpKind kind);
 
+// In place of an object: each of them.
+inline constexpr uint32_t kAnyObject = ~uint32_t{0};
+
 // What a thread is about to do.
 struct PendingOp {
   OpKind kind = OpKind::kStart;
@@ -59,7 +62,9 @@ inline bool Dependent(const PendingOp& a, const PendingOp& b) {
   for (const uint32_t x : a.objects) {
     if (x == 0) continue;
     for (const uint32_t y : b.objects) {
-      if (x == y) return true;
+      if (x == y || (y != 0 && (x == kAnyObject || y == kAnyObject))) {
+        return true;
+      }
     }
   }
   return false;
