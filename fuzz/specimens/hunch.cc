@@ -1,0 +1,91 @@
+// AaronJan/Hunch.
+
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/types/span.h"
+#include "cohort/fuzz/specimens/families.h"
+#include "cohort/fuzz/specimens/parts.h"
+#include "cohort/fuzz/specimens/specimen.h"
+#include "cohort/sim/verdict.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort::specimens {
+namespace {
+
+// Counts executables that have not ended.
+struct Outstanding {
+  sync::Mutex mutex;
+  sync::CondVar none;
+  int count ABSL_GUARDED_BY(mutex);
+
+  explicit Outstanding(int n) : count(n) {}
+
+  void Done() {
+    sync::MutexLock lock(&mutex);
+    if (--count == 0) none.SignalAll();
+  }
+
+  void Wait() {
+    sync::MutexLock lock(&mutex);
+    while (count > 0) none.Wait(&mutex);
+  }
+};
+
+// B-49: the path of errors returns without counting down; the helper that waits
+// for the count outlives the call.
+template <bool kBad>
+void HelperLeaked() {
+  // The helper's too: it outlives the body.
+  auto outstanding = std::make_shared<Outstanding>(2);
+  sync::Thread helper =
+      *sync::Thread::Start({}, [outstanding] { outstanding->Wait(); });
+  auto execute = [&](bool fails) {
+    if constexpr (kBad) {
+      if (fails) return;
+    }
+    outstanding->Done();
+  };
+  {
+    Caller other([&] { execute(true); });
+    execute(false);
+  }
+  if constexpr (kBad) {
+    helper.Detach();
+  } else {
+    helper.Join();
+  }
+}
+
+// B-51: an executable that ends abnormally is never counted, and All waits.
+template <bool kBad>
+void AllAwaitsTheDead() {
+  Outstanding outstanding(2);
+  Caller a([&] { outstanding.Done(); });
+  Caller b([&] {
+    if constexpr (!kBad) outstanding.Done();
+  });
+  outstanding.Wait();
+}
+
+constexpr Specimen kSpecimens[] = {
+    {.name = "hunch_helper_leaked",
+     .source = "Hunch up to v1.1.2; B-49",
+     .bug = "A call that fails leaves a helper thread behind.",
+     .verdict = sim::Verdict::kLeak,
+     .bad = HelperLeaked<true>,
+     .mended = HelperLeaked<false>},
+    {.name = "hunch_all_awaits_the_dead",
+     .source = "Hunch All and Take; B-51",
+     .bug = "An executable that ends abnormally is waited for.",
+     .verdict = sim::Verdict::kDeadlock,
+     .bad = AllAwaitsTheDead<true>,
+     .mended = AllAwaitsTheDead<false>},
+};
+
+}  // namespace
+
+absl::Span<const Specimen> Hunch() { return kSpecimens; }
+
+}  // namespace cohort::specimens

@@ -1,0 +1,64 @@
+// The search finds what is known to be there, and nothing else.
+
+#include <string>
+
+#include "cohort/fuzz/specimens/measure.h"
+#include "cohort/fuzz/specimens/specimen.h"
+#include "cohort/sim/search.h"
+#include "gtest/gtest.h"
+
+namespace cohort::specimens {
+namespace {
+
+class SpecimenTest : public ::testing::TestWithParam<Specimen> {};
+
+TEST_P(SpecimenTest, IsFoundWithEverySeed) {
+  EXPECT_EQ(SearchBad(GetParam()).complaint, "");
+}
+
+TEST_P(SpecimenTest, ItsTwinIsClean) {
+  EXPECT_EQ(SearchMended(GetParam()).complaint, "");
+}
+
+TEST_P(SpecimenTest, ItsTwinIsCleanOnAllSchedules) {
+  EXPECT_EQ(EnumerateMended(GetParam()).complaint, "");
+}
+
+// Each feature earns its keep: without it, nothing is found.
+TEST_P(SpecimenTest, IsMissedWithoutTheFeatureItNeeds) {
+  sim::Options options = {.schedules = 10 * kLimit};
+  switch (GetParam().needs) {
+    case Feature::kNone:
+      return;
+    case Feature::kSpuriousWakeUps:
+      options.spurious_wake_ups = 0;
+      break;
+    case Feature::kStaleLoads:
+      options.stale_loads = false;
+      break;
+    case Feature::kRacingTime:
+      options.time = sim::Time::kQuiescent;
+      break;
+  }
+  const sim::Result result = sim::Search(options, GetParam().bad);
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+INSTANTIATE_TEST_SUITE_P(, SpecimenTest,
+                         ::testing::ValuesIn(All().begin(), All().end()),
+                         [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
+
+TEST(SpecimensTest, EveryFeatureHasOneThatNeedsIt) {
+  for (const Feature feature : {Feature::kSpuriousWakeUps, Feature::kStaleLoads,
+                                Feature::kRacingTime}) {
+    int count = 0;
+    for (const Specimen& specimen : All()) count += specimen.needs == feature;
+    EXPECT_GE(count, 1);
+  }
+  EXPECT_GE(All().size(), 25);
+}
+
+}  // namespace
+}  // namespace cohort::specimens
