@@ -14,9 +14,9 @@ void Check(bool ok, absl::string_view claim, std::source_location site) {
   if (ok) return;
   sync::simulated::Kernel* const kernel = sync::simulated::Kernel::Active();
   ABSL_CHECK(kernel != nullptr) << claim;
-  kernel->Fail(
-      Verdict::kAssertion,
-      absl::StrCat(claim, ", at ", site.file_name(), ":", site.line()));
+  kernel->Fail(Verdict::kAssertion, [&] {
+    return absl::StrCat(claim, ", at ", site.file_name(), ":", site.line());
+  });
 }
 
 }  // namespace cohort::sim

@@ -361,6 +361,23 @@ TEST(MemoryTest, AnAtomicNeverGoesBack) {
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
 }
 
+// Two threads, one after the other, see no older value the second time.
+TEST(MemoryTest, WhatOneHasReadIsTheLeastThatTheNextOneReads) {
+  const Result result = Search({.schedules = 20'000}, [] {
+    sync::Atomic<int> number = 0;
+    sync::Atomic<bool> seen = false;
+    Caller writer([&] { number.store(1, sync::kRelaxed); });
+    Caller reader([&] {
+      if (number.load(sync::kRelaxed) == 1) seen.store(true, sync::kRelease);
+      (void)number.load(sync::kRelaxed);
+    });
+    if (seen.load(sync::kAcquire)) {
+      Check(number.load(sync::kRelaxed) == 1, "read-read coherence");
+    }
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
 TEST(MemoryTest, AnUpdateContinuesAReleaseSequence) {
   const Result result = Search({.schedules = 5'000}, [] {
     sync::Shared<int> data;

@@ -150,8 +150,7 @@ void UniformRandomWalk::Started(int thread, int parent) {
   self = {};
   count_ = std::max(count_, thread + 1);
   if (parent >= 0) {
-    self.path =
-        PathOfChild(threads_[parent].path, ++threads_[parent].children);
+    self.path = PathOfChild(threads_[parent].path, ++threads_[parent].children);
   }
   self.left = Expected(self.path);
   // No longer to come.

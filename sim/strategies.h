@@ -39,9 +39,9 @@ class Searcher : public sync::simulated::Strategy {
   virtual std::string Unfit() const { return ""; }
 };
 
-// Those that a strategy picks from which has an order of its own, and not dice: a
-// thread that has just yielded comes after all others, or a loop that waits for
-// them would never end.
+// Those that a strategy picks from which has an order of its own, and not dice:
+// a thread that has just yielded comes after all others, or a loop that waits
+// for them would never end.
 inline uint64_t Candidates(const View& view) {
   const uint64_t self = uint64_t{1} << view.current;
   const uint64_t others = view.enabled & ~self & ~(uint64_t{1} << kClockThread);

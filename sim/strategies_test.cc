@@ -171,8 +171,8 @@ class SmallBody {
             break;
           case 5: {
             sync::MutexLock lock(&mutex);
-            (void)changed.WaitUntil(
-                &mutex, sync::SteadyTime::Now() + absl::Seconds(1));
+            (void)changed.WaitUntil(&mutex,
+                                    sync::SteadyTime::Now() + absl::Seconds(1));
             break;
           }
           case 6:
@@ -188,8 +188,7 @@ class SmallBody {
     };
     std::vector<std::unique_ptr<Caller>> callers;
     for (size_t i = 1; i < threads_.size(); ++i) {
-      callers.push_back(
-          std::make_unique<Caller>([&, i] { run(threads_[i]); }));
+      callers.push_back(std::make_unique<Caller>([&, i] { run(threads_[i]); }));
     }
     run(threads_[0]);
     callers.clear();
@@ -220,7 +219,8 @@ TEST(DepthFirstTest, SleepSetsLoseNoClassOfSchedules) {
       actual.insert(sum);
       EXPECT_EQ(times, 1) << seed;
     }
-    EXPECT_EQ(actual, expected) << "of the body of seed " << seed << body.Text();
+    EXPECT_EQ(actual, expected)
+        << "of the body of seed " << seed << body.Text();
     ++compared;
     plain_runs += plain.runs;
     sleep_set_runs += sleep_sets.runs;

@@ -64,13 +64,31 @@ Search SearchMended(const Specimen& specimen) {
   return search;
 }
 
+namespace {
+
+sim::Result DepthFirst(const Specimen& specimen, void (*body)()) {
+  return sim::Search({.strategy = sim::Strategy::DepthFirst(),
+                      .schedules = kDepthFirstLimit,
+                      .spurious_wake_ups =
+                          specimen.needs == Feature::kSpuriousWakeUps ? 1 : 0},
+                     body);
+}
+
+}  // namespace
+
+Enumeration EnumerateBad(const Specimen& specimen) {
+  const sim::Result result = DepthFirst(specimen, specimen.bad);
+  Enumeration enumeration = {.schedules = result.schedules, .complaint = ""};
+  if (!result.failure.has_value()) {
+    enumeration.complaint = Complaint(specimen, "not found depth first");
+  } else if (result.failure->verdict != specimen.verdict) {
+    enumeration.complaint = Complaint(specimen, Report(*result.failure));
+  }
+  return enumeration;
+}
+
 Enumeration EnumerateMended(const Specimen& specimen) {
-  const sim::Result result =
-      sim::Search({.strategy = sim::Strategy::DepthFirst(),
-                   .schedules = kDepthFirstLimit,
-                   .spurious_wake_ups =
-                       specimen.needs == Feature::kSpuriousWakeUps ? 1 : 0},
-                  specimen.mended);
+  const sim::Result result = DepthFirst(specimen, specimen.mended);
   Enumeration enumeration = {.schedules = result.schedules,
                              .complete = result.complete,
                              .complaint = ""};

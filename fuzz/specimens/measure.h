@@ -35,7 +35,8 @@ struct Enumeration {
   std::string complaint;
 };
 
-// Depth first, with sleep sets.
+// Depth first, with sleep sets. The bad one only up to its first failure.
+Enumeration EnumerateBad(const Specimen& specimen);
 Enumeration EnumerateMended(const Specimen& specimen);
 
 // The same as Markdown, of all specimens.

@@ -12,6 +12,7 @@
 #include "cohort/sim/verdict.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
+#include "cohort/sync/shared.h"
 
 namespace cohort::specimens {
 namespace {
@@ -168,17 +169,24 @@ class Stack {
 };
 
 // safestack, by Vyukov: takes three threads, and five switches at the right
-// places, until one node has two owners.
-template <bool kBad>
+// places, until one node has two owners. With `kPlain` they need not even meet:
+// nothing orders what they do with the node.
+template <bool kBad, bool kPlain>
 void SafeStack() {
   Stack<kBad> stack;
+  sync::Shared<int> plain_owner[Stack<kBad>::kNodes];
   sync::Atomic<int> owner[Stack<kBad>::kNodes];
   auto work = [&](int self) {
-    for (int i = 0; i < 2; ++i) {
+    constexpr int kRounds = kPlain ? 2 : 3;
+    for (int i = 0; i < kRounds; ++i) {
       const int node = stack.Pop();
       if (node < 0) return;
-      owner[node].store(self);
-      sim::Check(owner[node].load() == self, "a node has one owner");
+      if constexpr (kPlain) {
+        plain_owner[node].Write() = self;
+      } else {
+        owner[node].store(self);
+        sim::Check(owner[node].load() == self, "a node has one owner");
+      }
       stack.Push(node);
     }
   };
@@ -217,8 +225,16 @@ constexpr Specimen kSpecimens[] = {
      .source = "SCTBench safestack",
      .bug = "A lock-free stack gives a node to two owners.",
      .verdict = sim::Verdict::kAssertion,
-     .bad = SafeStack<true>,
-     .mended = SafeStack<false>,
+     .bad = SafeStack<true, false>,
+     .mended = SafeStack<false, false>,
+     .hard = true,
+     .enumerable = false},
+    {.name = "safestack_plain",
+     .source = "SCTBench safestack, with plain data in the nodes",
+     .bug = "A lock-free stack gives a node to two owners.",
+     .verdict = sim::Verdict::kRace,
+     .bad = SafeStack<true, true>,
+     .mended = SafeStack<false, true>,
      .hard = true,
      .enumerable = false},
 };

@@ -16,6 +16,12 @@ TEST_P(SpecimenTest, IsFoundWithEverySeed) {
   EXPECT_EQ(SearchBad(GetParam()).complaint, "");
 }
 
+// What says that it has seen all schedules must not have missed this one.
+TEST_P(SpecimenTest, IsFoundDepthFirst) {
+  if (!GetParam().enumerable) return;  // further down than one can go
+  EXPECT_EQ(EnumerateBad(GetParam()).complaint, "");
+}
+
 TEST_P(SpecimenTest, ItsTwinIsClean) {
   EXPECT_EQ(SearchMended(GetParam()).complaint, "");
 }

@@ -71,7 +71,8 @@ void SleepsThroughCancel() {
     bool cancelled ABSL_GUARDED_BY(mutex) = false;
     sync::SteadyTime cancelled_at ABSL_GUARDED_BY(mutex);
 
-    // Clear of the deadline that a wait has just been relieved of.
+    // Reads the clock last: until the signal the deadline may still come due,
+    // and the cancel would be too late.
     void Cancel() {
       sync::MutexLock lock(&mutex);
       cancelled = true;

@@ -213,10 +213,9 @@ COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next) {
   Impl::Arrived();
 }
 
-COHORT_UNINSTRUMENTED void Fiber::LendIdentityTo(
-    [[maybe_unused]] Fiber& other) {
+COHORT_UNINSTRUMENTED void Fiber::TakeIdentity() const {
 #ifdef ABSL_HAVE_THREAD_SANITIZER
-  __tsan_switch_to_fiber(other.tsan_fiber_, __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(tsan_fiber_, __tsan_switch_to_fiber_no_sync);
 #endif
 }
 

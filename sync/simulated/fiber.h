@@ -32,9 +32,9 @@ class Fiber {
   // Whether `address` is in this stack's guard page.
   bool IsOverflow(const void* address) const;
 
-  // ThreadSanitizer's idea of which fiber runs, alone: for a decision that is
-  // taken on the stack of one fiber and is the business of none.
-  void LendIdentityTo(Fiber& other);
+  // Makes ThreadSanitizer believe that this is the fiber that runs, whatever
+  // the stack is: for what is the business of another one than that.
+  void TakeIdentity() const;
 
  private:
   struct Impl;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <memory>
@@ -180,18 +181,33 @@ uint32_t SiteHash(Site site) {
 struct AtomicCore::History {
   struct Entry {
     uint64_t value;
-    int thread;  // -1: happened before everything
-    uint32_t epoch;
     bool releases;
     bool seq_cst;
     VectorClock clock;  // where it releases
+    // By thread: in which of its epochs it has stored this value, or first read
+    // it or a newer one; 0 if never. Who comes after that reads no older one.
+    uint32_t seen[kMaxThreads];
+
+    bool SeenBy(const VectorClock& now, int threads) const {
+      for (int i = 0; i < threads; ++i) {
+        if (seen[i] != 0 && seen[i] <= now.at[i]) return true;
+      }
+      return false;
+    }
   };
 
-  uint32_t count;              // of stores, ever
-  uint32_t seen[kMaxThreads];  // by thread: the newest it has read
+  uint32_t count;  // of stores, ever
   Entry ring[kHistory];
 
   Entry& at(uint32_t index) { return ring[index % kHistory]; }
+
+  void MarkSeen(uint32_t index, int thread, uint32_t epoch) {
+    for (uint32_t i = index; count - i <= kHistory; --i) {
+      if (at(i).seen[thread] != 0) return;
+      at(i).seen[thread] = epoch;
+      if (i == 0) return;
+    }
+  }
 };
 
 thread_local Kernel* Kernel::active_ = nullptr;
@@ -246,9 +262,11 @@ Kernel::~Kernel() { ABSL_CHECK(active_ != this) << "Kernel: still runs"; }
 
 void Kernel::OnAbort(int signal) {
   if (active_ != nullptr) {
-    active_->Fail(Verdict::kCrash,
-                  "abort() was called; whoever did has told the reason on "
-                  "standard error");
+    active_->Fail(Verdict::kCrash, [&] {
+      return std::string(
+          "abort() was called; whoever did has told the reason on "
+          "standard error");
+    });
   }
   sigaction(signal, &handlers->abort_before, nullptr);
   raise(signal);
@@ -270,6 +288,76 @@ void Kernel::OnFault(int signal, siginfo_t* info, void*) {
 
 COHORT_BEGIN_UNINSTRUMENTED
 
+// While a thread is in here, ThreadSanitizer takes it for the thread that runs
+// the search: what it touches is the kernel's, and races with nobody. Its own
+// accesses, and what orders them, count for the simulated thread.
+class Kernel::Inside {
+ public:
+  explicit Inside([[maybe_unused]] const Kernel& kernel)
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+      : kernel_(kernel) {
+    kernel_.host_.TakeIdentity();
+  }
+  ~Inside() { kernel_.threads_[kernel_.current_].fiber->TakeIdentity(); }
+
+ private:
+  const Kernel& kernel_;
+#else
+  {
+  }
+  ~Inside() {}
+#endif
+};
+
+// The other way round, for what the kernel calls on behalf of a thread.
+class Kernel::Outside {
+ public:
+  explicit Outside([[maybe_unused]] const Kernel& kernel)
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+      : kernel_(kernel) {
+    kernel_.threads_[kernel_.current_].fiber->TakeIdentity();
+  }
+  ~Outside() { kernel_.host_.TakeIdentity(); }
+
+ private:
+  const Kernel& kernel_;
+#else
+  {
+  }
+  ~Outside() {}
+#endif
+};
+
+// ThreadSanitizer takes whatever is on a stack for the business of the thread
+// whose stack it is. So what others have compiled runs on the search's own.
+template <class F>
+void Kernel::OnHost(F job) {
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  if (thread_count_ > 0 && !on_host_) {
+    job_ = [](void* closure) { (*static_cast<F*>(closure))(); };
+    job_closure_ = &job;
+    current().fiber->SwitchTo(host_);
+    host_.TakeIdentity();
+    return;
+  }
+#endif
+  job();
+}
+
+void Kernel::TsanAcquire([[maybe_unused]] void* object) const {
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  Outside thread(*this);
+  __tsan_acquire(object);
+#endif
+}
+
+void Kernel::TsanRelease([[maybe_unused]] void* object) const {
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  Outside thread(*this);
+  __tsan_release(object);
+#endif
+}
+
 RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
                       bool traced) {
   ABSL_CHECK(active_ == nullptr) << "sim: a run within a run";
@@ -286,7 +374,6 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   run_wide_.clear();
   thread_count_ = 0;
   current_ = 0;
-  previous_ = 0;
   enabled_ = 0;
   timed_ = 0;
   tick_stale_ = true;
@@ -304,9 +391,16 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
       .kind = OpKind::kTick, .objects = {kClockObject}, .site = {}};
   active_ = this;
   strategy.Begin();
-  Spawn("main", nullptr, Site());
+  Spawn(nullptr, Site());
   host_.SwitchTo(*threads_[0].fiber);
+  while (job_ != nullptr) {
+    on_host_ = true;
+    std::exchange(job_, nullptr)(job_closure_);
+    on_host_ = false;
+    host_.SwitchTo(*threads_[current_].fiber);
+  }
   active_ = nullptr;
+  AdoptThreads();
   steps_ever_.store(steps_ever_.load(std::memory_order_relaxed) + step_,
                     std::memory_order_relaxed);
   report_.steps = step_;
@@ -318,20 +412,24 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   for (int i = 0; i < thread_count_; ++i) {
     Thread& thread = threads_[i];
     if (traced) report_.thread_names.push_back(thread.name);
-    // What an abandoned thread owned is leaked, its body too.
-    if (!thread.ended && report_.verdict != Verdict::kNone) {
-      if (thread.body) {
-        new absl::AnyInvocable<void() &&>(std::move(thread.body));
-      }
-    }
-    thread.body = nullptr;
     thread.locals.clear();
   }
   return std::move(report_);
 }
 
+// What the threads have done so far, those that were abandoned too, has
+// happened before what comes now.
+void Kernel::AdoptThreads() {
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  for (int i = 0; i < thread_count_; ++i) __tsan_acquire(&threads_[i]);
+#endif
+}
+
 void Kernel::ThreadMain() {
   Kernel& kernel = *active_;
+  kernel.host_.TakeIdentity();
+  kernel.TsanAcquire(&kernel.current());
+  kernel.Record();
   kernel.RunBody();
   if (kernel.current_ == 0) {
     kernel.FinishRun();
@@ -341,48 +439,55 @@ void Kernel::ThreadMain() {
 }
 
 void Kernel::RunBody() {
-  Record();
 #ifdef ABSL_HAVE_EXCEPTIONS
   try {
 #endif
+    Outside thread(*this);
     if (current_ == 0) {
       (*body_)();
     } else {
-      std::move(current().body)();
-      current().body = nullptr;
+      const std::unique_ptr<ThreadStart> start(
+          std::exchange(current().start, nullptr));
+      std::move(start->body)();
     }
 #ifdef ABSL_HAVE_EXCEPTIONS
   } catch (const std::exception& error) {
-    Fail(Verdict::kException,
-         absl::StrCat(DescribeThread(current_),
-                      " ended by an exception: ", error.what()));
+    Fail(Verdict::kException, [&] {
+      return absl::StrCat(DescribeThread(current_),
+                          " ended by an exception: ", error.what());
+    });
   } catch (...) {
-    Fail(Verdict::kException,
-         absl::StrCat(DescribeThread(current_), " ended by an exception"));
+    Fail(Verdict::kException, [&] {
+      return absl::StrCat(DescribeThread(current_), " ended by an exception");
+    });
   }
 #endif
 }
 
-void Kernel::RunLocalDestructors() {
-  // One may make another.
-  while (!current().locals.empty()) {
-    const Local local = current().locals.back();
-    local.destroy(local.object);
-    auto& locals = current().locals;
-    for (size_t i = 0; i < locals.size(); ++i) {
-      if (locals[i].object == local.object) {
-        locals.erase(locals.begin() + static_cast<std::ptrdiff_t>(i));
-        break;
-      }
+// Of the current thread or of the run; the last one first. One may make
+// another.
+void Kernel::DestroyAll(std::vector<Local>& objects) {
+  while (!objects.empty()) {
+    const Local last = objects.back();
+    // It may still be asked for while it is being destroyed.
+    {
+      Outside thread(*this);
+      last.destroy(last.object);
     }
+    OnHost([&] {
+      std::erase_if(objects, [&last](const Local& local) {
+        return local.object == last.object;
+      });
+    });
   }
 }
 
 void Kernel::EndThread() {
-  RunLocalDestructors();
   Thread& self = current();
+  DestroyAll(self.locals);
   Step(OpKind::kEnd, Site(), self.object);
   Record();
+  TsanRelease(&self);
   self.ended = true;
   enabled_ &= ~Bit(current_);
   enabled_ |= self.joiners;
@@ -394,27 +499,39 @@ void Kernel::EndThread() {
 void Kernel::FinishRun() {
   // What the body left running may come to its end; daemons may stay, until
   // what they serve is destroyed.
-  for (const bool daemons_may_stay : {true, false}) {
-    quiescing_ = daemons_may_stay ? Quiescing::kBusy : Quiescing::kAll;
-    enabled_ &= ~Bit(0);
-    Step(OpKind::kQuiesce, Site());
-    quiescing_ = Quiescing::kNot;
-    if (!daemons_may_stay) break;
-    while (!run_wide_.empty()) {
-      const Local object = run_wide_.back();
-      run_wide_.pop_back();
-      object.destroy(object.object);
-    }
-  }
-  RunLocalDestructors();
+  WaitForOthers(Quiescing::kBusy);
+  DestroyAll(run_wide_);
+  WaitForOthers(Quiescing::kAll);
+  DestroyAll(threads_[0].locals);
+  TsanRelease(&threads_[0]);
   threads_[0].ended = true;
   threads_[0].fiber->SwitchTo(host_);
   std::abort();
 }
 
-void Kernel::Fail(Verdict verdict, std::string message) {
+void Kernel::WaitForOthers(Quiescing which) {
+  quiescing_ = which;
+  enabled_ &= ~Bit(0);
+  Step(OpKind::kQuiesce, Site());
+  quiescing_ = Quiescing::kNot;
+}
+
+// For ThreadSanitizer: the current thread may now look at everything.
+void Kernel::PrepareToFail() {
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  host_.TakeIdentity();
+  __tsan_release(this);
+  current().fiber->TakeIdentity();
+  __tsan_acquire(this);
+  AdoptThreads();
+#endif
+}
+
+void Kernel::Fail(Verdict verdict, absl::FunctionRef<std::string()> message) {
+  PrepareToFail();
   report_.verdict = verdict;
-  report_.message = std::move(message);
+  report_.message = message();
+  TsanRelease(&current());
   Record(0, VerdictName(verdict));
   threads_[current_].fiber->SwitchTo(host_);
   std::abort();
@@ -437,7 +554,9 @@ void Kernel::Reschedule() {
   if (undivided_) return;
   const int self = current_;
   const int next = Pick();
-  if (next != self) threads_[self].fiber->SwitchTo(*threads_[next].fiber);
+  if (next == self) return;
+  threads_[self].fiber->SwitchTo(*threads_[next].fiber);
+  host_.TakeIdentity();
 }
 
 int Kernel::Pick() {
@@ -466,21 +585,17 @@ int Kernel::Pick() {
     }
     if (mask == 0) Stuck();
     if (++step_ > options_.max_steps) {
-      Fail(Verdict::kLivelock,
-           absl::StrCat("no end after ", options_.max_steps, " steps"));
+      Fail(Verdict::kLivelock, [&] {
+        return absl::StrCat("no end after ", options_.max_steps, " steps");
+      });
     }
     const View view = {.enabled = mask,
                        .current = current_,
                        .current_yields = yields_,
                        .step = step_,
                        .pending = pending_};
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-    threads_[current_].fiber->LendIdentityTo(host_);
-#endif
-    const int next = strategy_->PickThread(view);
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-    host_.LendIdentityTo(*threads_[current_].fiber);
-#endif
+    int next = 0;
+    OnHost([&] { next = strategy_->PickThread(view); });
     ABSL_CHECK(view.is_enabled(next)) << "sim: a strategy picked nobody";
     preempted_ = next != current_ && view.is_enabled(current_) && !yields_;
     yields_ = false;
@@ -528,8 +643,7 @@ void Kernel::PrepareTick() {
   tick_stale_ = false;
   tick_at_ = kNever;
   for (uint64_t left = timed_; left != 0; left &= left - 1) {
-    tick_at_ =
-        std::min(tick_at_, threads_[std::countr_zero(left)].deadline);
+    tick_at_ = std::min(tick_at_, threads_[std::countr_zero(left)].deadline);
   }
   PendingOp& tick = pending_[kClockThread];
   tick.objects[1] = 0;
@@ -551,11 +665,13 @@ void Kernel::PrepareTick() {
 void Kernel::Tick() {
   now_ = std::max(now_, tick_at_);
   if (traced_) {
-    report_.trace.push_back({.step = step_,
-                             .now = now_,
-                             .thread = kClockThread,
-                             .op = pending_[kClockThread],
-                             .preempted = preempted_});
+    OnHost([&] {
+      report_.trace.push_back({.step = step_,
+                               .now = now_,
+                               .thread = kClockThread,
+                               .op = pending_[kClockThread],
+                               .preempted = preempted_});
+    });
   }
   for (uint64_t left = timed_; left != 0; left &= left - 1) {
     const int i = std::countr_zero(left);
@@ -586,50 +702,45 @@ void Kernel::MakeReady(int thread) {
 
 void Kernel::Record(uint64_t value, const char* note) {
   if (!traced_) return;
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  threads_[current_].fiber->LendIdentityTo(host_);
-#endif
-  report_.trace.push_back({.step = step_,
-                           .now = now_,
-                           .thread = current_,
-                           .op = pending_[current_],
-                           .value = value,
-                           .note = note,
-                           .preempted = std::exchange(preempted_, false)});
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  host_.LendIdentityTo(*threads_[current_].fiber);
-#endif
+  OnHost([&] {
+    report_.trace.push_back({.step = step_,
+                             .now = now_,
+                             .thread = current_,
+                             .op = pending_[current_],
+                             .value = value,
+                             .note = note,
+                             .preempted = std::exchange(preempted_, false)});
+  });
 }
 
 int Kernel::ChooseBelow(ChoiceKind kind, int n) {
   if (n <= 1 || undivided_) return 0;
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  threads_[current_].fiber->LendIdentityTo(host_);
-#endif
-  const int choice = strategy_->Choose(kind, n, current_, pending_[current_]);
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  host_.LendIdentityTo(*threads_[current_].fiber);
-#endif
+  int choice = 0;
+  OnHost([&] {
+    choice = strategy_->Choose(kind, n, current_, pending_[current_]);
+  });
   ABSL_CHECK(0 <= choice && choice < n) << "sim: a strategy chose nothing";
   hash_ = (hash_ ^ static_cast<uint64_t>(choice)) * 0x9e3779b97f4a7c15u;
   return choice;
 }
 
 uint32_t Kernel::NewObject(ObjectKind kind, Site site) {
-  ObjectState& state = objects_.emplace_back();
-  state.info = {.kind = kind,
-                .site = site,
-                .ordinal = ordinals_[static_cast<int>(kind)]++};
-  return static_cast<uint32_t>(objects_.size() - 1);
+  const auto id = static_cast<uint32_t>(objects_.size());
+  OnHost([&] { objects_.emplace_back(); });
+  objects_[id].info = {.kind = kind,
+                       .site = site,
+                       .ordinal = ordinals_[static_cast<int>(kind)]++};
+  return id;
 }
 
 // True if this is the first that the run sees of it.
 bool Kernel::Register(Object& object, Site site) {
   if (object.life_ != Object::kAlive) {
-    Fail(Verdict::kUseAfterDestruction,
-         absl::StrCat(DescribeThread(current_), " uses a ",
-                      KindName(object.kind_), " that is destroyed, at ",
-                      BaseName(site.file_name()), ":", site.line()));
+    Fail(Verdict::kUseAfterDestruction, [&] {
+      return absl::StrCat(DescribeThread(current_), " uses a ",
+                          KindName(object.kind_), " that is destroyed, at ",
+                          BaseName(site.file_name()), ":", site.line());
+    });
   }
   if (object.run_ == run_) return false;
   object.run_ = run_;
@@ -688,15 +799,11 @@ void Kernel::Acquire(MutexCore& mutex, Site site) {
   mutex.contenders_ &= ~Bit(current_);
   enabled_ &= ~mutex.contenders_;
   AcquireFrom(mutex.released_);
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  __tsan_acquire(&mutex);
-#endif
+  TsanAcquire(&mutex);
 }
 
 void Kernel::Release(MutexCore& mutex) {
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  __tsan_release(&mutex);
-#endif
+  TsanRelease(&mutex);
   if (mutex.released_ == nullptr) mutex.released_ = arena_.New<VectorClock>();
   ReleaseTo(mutex.released_);
   mutex.owner_ = -1;
@@ -704,6 +811,7 @@ void Kernel::Release(MutexCore& mutex) {
 }
 
 void Kernel::Lock(MutexCore& mutex, Site site) {
+  Inside kernel(*this);
   const uint32_t id = Use(mutex, site);
   mutex.contenders_ |= Bit(current_);
   if (mutex.owner_ >= 0) enabled_ &= ~Bit(current_);
@@ -714,6 +822,7 @@ void Kernel::Lock(MutexCore& mutex, Site site) {
 }
 
 bool Kernel::TryLock(MutexCore& mutex, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kTryLock, site, Use(mutex, site));
   const bool free = mutex.owner_ < 0;
   if (free) Acquire(mutex, site);
@@ -722,12 +831,14 @@ bool Kernel::TryLock(MutexCore& mutex, Site site) {
 }
 
 void Kernel::Unlock(MutexCore& mutex, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kUnlock, site, Use(mutex, site));
   if (mutex.life_ != Object::kAlive) Use(mutex, site);
   if (mutex.owner_ != current_) {
-    Fail(Verdict::kMisuse,
-         absl::StrCat(DescribeThread(current_), " unlocks ",
-                      Describe(mutex.id_), ", which it does not hold"));
+    Fail(Verdict::kMisuse, [&] {
+      return absl::StrCat(DescribeThread(current_), " unlocks ",
+                          Describe(mutex.id_), ", which it does not hold");
+    });
   }
   Release(mutex);
   Record();
@@ -739,6 +850,7 @@ bool Kernel::IsOwner(const MutexCore& mutex) const {
 
 bool Kernel::Wait(CondVarCore& condition, MutexCore& mutex, int64_t deadline,
                   bool daemon, Site site) {
+  Inside kernel(*this);
   const uint32_t condition_id = Use(condition, site);
   const uint32_t mutex_id = Use(mutex, site);
   const uint32_t clock = deadline == kNever ? 0 : kClockObject;
@@ -746,9 +858,10 @@ bool Kernel::Wait(CondVarCore& condition, MutexCore& mutex, int64_t deadline,
   Use(condition, site);
   Use(mutex, site);
   if (mutex.owner_ != current_) {
-    Fail(Verdict::kMisuse,
-         absl::StrCat(DescribeThread(current_), " waits with ",
-                      Describe(mutex_id), ", which it does not hold"));
+    Fail(Verdict::kMisuse, [&] {
+      return absl::StrCat(DescribeThread(current_), " waits with ",
+                          Describe(mutex_id), ", which it does not hold");
+    });
   }
   const bool spurious =
       spurious_left_ > 0 && ChooseBelow(ChoiceKind::kSpuriousWakeUp, 2) == 1;
@@ -782,6 +895,7 @@ bool Kernel::Wait(CondVarCore& condition, MutexCore& mutex, int64_t deadline,
 }
 
 void Kernel::Signal(CondVarCore& condition, bool all, Site site) {
+  Inside kernel(*this);
   Step(all ? OpKind::kSignalAll : OpKind::kSignal, site, Use(condition, site));
   Use(condition, site);
   const char* note = "";
@@ -805,11 +919,10 @@ void Kernel::Signal(CondVarCore& condition, bool all, Site site) {
 }
 
 uint64_t Kernel::Load(AtomicCore& atomic, std::memory_order order, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kLoad, site, Use(atomic, site), 0, 0, /*read=*/true);
   Use(atomic, site);
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  if (Acquires(order)) __tsan_acquire(&atomic);
-#endif
+  if (Acquires(order)) TsanAcquire(&atomic);
   AtomicCore::History* const history = atomic.history_;
   if (history == nullptr) {
     Record(atomic.value_);
@@ -818,13 +931,11 @@ uint64_t Kernel::Load(AtomicCore& atomic, std::memory_order order, Site site) {
   const uint32_t newest = history->count - 1;
   uint32_t oldest = newest;
   if (options_.stale_loads) {
-    const VectorClock& mine = current().clock;
     const bool seq_cst = order == std::memory_order_seq_cst;
-    while (oldest > history->seen[current_] && newest - oldest < kHistory - 1 &&
-           oldest > 0) {
+    while (oldest > 0 && newest - oldest < kHistory - 1) {
       const AtomicCore::History::Entry& entry = history->at(oldest);
-      if (entry.thread < 0 || entry.thread == current_ ||
-          mine.at[entry.thread] >= entry.epoch || (seq_cst && entry.seq_cst)) {
+      if ((seq_cst && entry.seq_cst) ||
+          entry.SeenBy(current().clock, thread_count_)) {
         break;
       }
       --oldest;
@@ -833,7 +944,7 @@ uint64_t Kernel::Load(AtomicCore& atomic, std::memory_order order, Site site) {
   const int ago = ChooseBelow(ChoiceKind::kStaleLoad,
                               static_cast<int>(newest - oldest) + 1);
   const uint32_t index = newest - static_cast<uint32_t>(ago);
-  history->seen[current_] = index;
+  history->MarkSeen(index, current_, current().clock.at[current_]);
   const AtomicCore::History::Entry& entry = history->at(index);
   if (Acquires(order) && entry.releases) AcquireFrom(&entry.clock);
   Record(entry.value, ago == 0 ? "" : "stale");
@@ -842,9 +953,7 @@ uint64_t Kernel::Load(AtomicCore& atomic, std::memory_order order, Site site) {
 
 void Kernel::AddStore(AtomicCore& atomic, uint64_t value,
                       std::memory_order order, bool update) {
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  if (Releases(order)) __tsan_release(&atomic);
-#endif
+  if (Releases(order)) TsanRelease(&atomic);
   AtomicCore::History* history = atomic.history_;
   if (history == nullptr) {
     if (thread_count_ == 1) {  // all that will ever be comes after this
@@ -853,19 +962,16 @@ void Kernel::AddStore(AtomicCore& atomic, uint64_t value,
     }
     history = arena_.New<AtomicCore::History>();
     history->count = 1;
-    std::fill(std::begin(history->seen), std::end(history->seen), 0);
     history->ring[0].value = atomic.value_;
-    history->ring[0].thread = -1;
     history->ring[0].releases = false;
     history->ring[0].seq_cst = false;
+    std::memset(history->ring[0].seen, 0, sizeof(history->ring[0].seen));
     atomic.history_ = history;
   }
   const AtomicCore::History::Entry& before = history->at(history->count - 1);
   AtomicCore::History::Entry& entry = history->at(history->count);
   Thread& self = current();
   entry.value = value;
-  entry.thread = current_;
-  entry.epoch = self.clock.at[current_];
   entry.seq_cst = order == std::memory_order_seq_cst;
   entry.releases = Releases(order);
   // An update carries on what was released to the value that it replaces.
@@ -881,14 +987,16 @@ void Kernel::AddStore(AtomicCore& atomic, uint64_t value,
     entry.clock = before.clock;
     entry.releases = true;
   }
-  ++self.clock.at[current_];
-  history->seen[current_] = history->count;
+  std::memset(entry.seen, 0, sizeof(entry.seen));
   ++history->count;
+  history->MarkSeen(history->count - 1, current_, self.clock.at[current_]);
+  ++self.clock.at[current_];
   atomic.value_ = value;
 }
 
 void Kernel::Store(AtomicCore& atomic, uint64_t value, std::memory_order order,
                    Site site) {
+  Inside kernel(*this);
   Step(OpKind::kStore, site, Use(atomic, site));
   Use(atomic, site);
   AddStore(atomic, value, order, /*update=*/false);
@@ -896,6 +1004,7 @@ void Kernel::Store(AtomicCore& atomic, uint64_t value, std::memory_order order,
 }
 
 uint64_t Kernel::BeginUpdate(AtomicCore& atomic, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kReadModifyWrite, site, Use(atomic, site));
   Use(atomic, site);
   return atomic.value_;
@@ -903,12 +1012,14 @@ uint64_t Kernel::BeginUpdate(AtomicCore& atomic, Site site) {
 
 void Kernel::EndUpdate(AtomicCore& atomic, uint64_t value,
                        std::memory_order order) {
+  Inside kernel(*this);
   SeeNewest(atomic, order);
   AddStore(atomic, value, order, /*update=*/true);
   Record(value);
 }
 
 void Kernel::FailUpdate(AtomicCore& atomic, std::memory_order order) {
+  Inside kernel(*this);
   SeeNewest(atomic, order);
   Record(atomic.value_, "fails");
 }
@@ -916,15 +1027,15 @@ void Kernel::FailUpdate(AtomicCore& atomic, std::memory_order order) {
 void Kernel::SeeNewest(AtomicCore& atomic, std::memory_order order) {
   if (AtomicCore::History* history = atomic.history_) {
     const AtomicCore::History::Entry& newest = history->at(history->count - 1);
-    history->seen[current_] = history->count - 1;
+    history->MarkSeen(history->count - 1, current_,
+                      current().clock.at[current_]);
     if (Acquires(order) && newest.releases) AcquireFrom(&newest.clock);
   }
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  if (Acquires(order)) __tsan_acquire(&atomic);
-#endif
+  if (Acquires(order)) TsanAcquire(&atomic);
 }
 
 bool Kernel::FailsSpuriously() {
+  Inside kernel(*this);
   if (spurious_left_ == 0) return false;
   const bool fails = ChooseBelow(ChoiceKind::kWeakFailure, 2) == 1;
   if (fails) --spurious_left_;
@@ -932,17 +1043,20 @@ bool Kernel::FailsSpuriously() {
 }
 
 void Kernel::Read(SharedCore& shared, Site site) {
+  Inside kernel(*this);
   Use(shared, site);
   const VectorClock& mine = current().clock;
   if (shared.writer_ >= 0 && shared.writer_ != current_ &&
       mine.at[shared.writer_] < shared.written_) {
-    Fail(Verdict::kRace,
-         absl::StrCat(DescribeThread(current_), " reads ", Describe(shared.id_),
-                      " at ", BaseName(site.file_name()), ":", site.line(),
-                      ", and nothing orders that after the write by ",
-                      DescribeThread(shared.writer_), " at ",
-                      BaseName(shared.written_at_.file_name()), ":",
-                      shared.written_at_.line()));
+    Fail(Verdict::kRace, [&] {
+      return absl::StrCat(DescribeThread(current_), " reads ",
+                          Describe(shared.id_), " at ",
+                          BaseName(site.file_name()), ":", site.line(),
+                          ", and nothing orders that after the write by ",
+                          DescribeThread(shared.writer_), " at ",
+                          BaseName(shared.written_at_.file_name()), ":",
+                          shared.written_at_.line());
+    });
   }
   if (shared.reads_ == nullptr) {
     shared.reads_ = arena_.New<VectorClock>();
@@ -954,6 +1068,7 @@ void Kernel::Read(SharedCore& shared, Site site) {
 }
 
 void Kernel::Write(SharedCore& shared, Site site) {
+  Inside kernel(*this);
   Use(shared, site);
   const VectorClock& mine = current().clock;
   int other = -1;
@@ -965,11 +1080,13 @@ void Kernel::Write(SharedCore& shared, Site site) {
     }
   }
   if (other >= 0 && other != current_) {
-    Fail(Verdict::kRace,
-         absl::StrCat(DescribeThread(current_), " writes ",
-                      Describe(shared.id_), " at ", BaseName(site.file_name()),
-                      ":", site.line(), ", and nothing orders that after what ",
-                      DescribeThread(other), " did with it"));
+    Fail(Verdict::kRace, [&] {
+      return absl::StrCat(DescribeThread(current_), " writes ",
+                          Describe(shared.id_), " at ",
+                          BaseName(site.file_name()), ":", site.line(),
+                          ", and nothing orders that after what ",
+                          DescribeThread(other), " did with it");
+    });
   }
   shared.writer_ = current_;
   shared.written_ = mine.at[current_];
@@ -977,13 +1094,18 @@ void Kernel::Write(SharedCore& shared, Site site) {
   objects_[shared.id_].users |= Bit(current_);
 }
 
-int Kernel::Spawn(std::string name, absl::AnyInvocable<void() &&> body,
-                  Site site) {
-  const bool first = thread_count_ == 0;
+int Kernel::Start(ThreadStart* start, Site site) {
+  Inside kernel(*this);
+  return Spawn(start, site);
+}
+
+int Kernel::Spawn(ThreadStart* start, Site site) {
+  const bool first = start == nullptr;
   if (!first) {
     if (thread_count_ == kMaxThreads) {
-      Fail(Verdict::kMisuse,
-           absl::StrCat("more than ", kMaxThreads, " threads in one run"));
+      Fail(Verdict::kMisuse, [&] {
+        return absl::StrCat("more than ", kMaxThreads, " threads in one run");
+      });
     }
     Step(OpKind::kSpawn, site);
   }
@@ -993,8 +1115,13 @@ int Kernel::Spawn(std::string name, absl::AnyInvocable<void() &&> body,
     thread.fiber = std::make_unique<Fiber>(options_.stack_size);
   }
   thread.fiber->Reset(&Kernel::ThreadMain);
-  thread.name = std::move(name);
-  thread.body = std::move(body);
+  thread.start = start;
+  if (first) {
+    thread.name = "main";
+  } else {
+    Outside spawner(*this);
+    thread.name = start->name;
+  }
   thread.object = NewObject(ObjectKind::kThread, site);
   thread.ended = false;
   thread.daemon = false;
@@ -1007,28 +1134,24 @@ int Kernel::Spawn(std::string name, absl::AnyInvocable<void() &&> body,
   thread.joiners = 0;
   if (first) {
     thread.clock = VectorClock{};
-  } else {
-    ReleaseTo(&thread.clock);
 #ifdef ABSL_HAVE_THREAD_SANITIZER
     __tsan_release(&thread);
 #endif
+  } else {
+    ReleaseTo(&thread.clock);
+    TsanRelease(&thread);
   }
   thread.clock.at[index] = 1;
   PendingOp& op = pending_[index];
   op = {.kind = OpKind::kStart, .objects = {thread.object}, .site = site};
   enabled_ |= Bit(index);
   if (!first) Record(static_cast<uint64_t>(index));
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  if (!first) threads_[current_].fiber->LendIdentityTo(host_);
-#endif
-  strategy_->Started(index, first ? -1 : current_);
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  if (!first) host_.LendIdentityTo(*threads_[current_].fiber);
-#endif
+  OnHost([&] { strategy_->Started(index, first ? -1 : current_); });
   return index;
 }
 
 void Kernel::Join(int index, Site site) {
+  Inside kernel(*this);
   Thread& thread = threads_[index];
   current().joins = index;
   thread.joiners |= Bit(current_);
@@ -1036,13 +1159,12 @@ void Kernel::Join(int index, Site site) {
   Step(OpKind::kJoin, site, thread.object);
   current().joins = -1;
   AcquireFrom(&thread.clock);
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  __tsan_acquire(&thread);
-#endif
+  TsanAcquire(&thread);
   Record();
 }
 
 bool Kernel::LooksBlocked(int index, Site site) {
+  Inside kernel(*this);
   const Thread& thread = threads_[index];
   Step(OpKind::kPoint, site, thread.object, 0, 0, /*read=*/true,
        "looks blocked?");
@@ -1050,12 +1172,14 @@ bool Kernel::LooksBlocked(int index, Site site) {
 }
 
 int64_t Kernel::Now(Site site) {
+  Inside kernel(*this);
   Step(OpKind::kReadClock, site, kClockObject, 0, 0, /*read=*/true);
   Record();
   return now_;
 }
 
 void Kernel::SleepUntil(int64_t deadline, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kSleep, site, kClockObject);
   Record();
   if (deadline <= now_) return;
@@ -1073,77 +1197,105 @@ void Kernel::SleepUntil(int64_t deadline, Site site) {
 }
 
 void Kernel::Yield(Site site) {
+  Inside kernel(*this);
   yields_ = true;
   Step(OpKind::kYield, site);
   Record();
 }
 
 void Kernel::Point(const char* name, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kPoint, site, 0, 0, 0, /*read=*/true, name);
   Record(0, name);
 }
 
 int Kernel::Choose(int n, Site site) {
+  Inside kernel(*this);
   Step(OpKind::kPoint, site, 0, 0, 0, /*read=*/true, "choose");
   const int choice = ChooseBelow(ChoiceKind::kUser, n);
   Record(static_cast<uint64_t>(choice), "choose");
   return choice;
 }
 
+void* Kernel::MakeOutside(Make make) {
+  Outside thread(*this);
+  return make();
+}
+
 void* Kernel::ThreadLocal(const void* key, Make make, Destroy destroy) {
+  Inside kernel(*this);
   for (const Local& local : current().locals) {
     if (local.key == key) return local.object;
   }
-  void* const object = make();
-  current().locals.push_back({key, object, destroy});
+  void* const object = MakeOutside(make);
+  OnHost([&] { current().locals.push_back({key, object, destroy}); });
   return object;
 }
 
 void* Kernel::RunWide(const void* key, Make make, Destroy destroy) {
+  Inside kernel(*this);
   for (const Local& object : run_wide_) {
     if (object.key == key) return object.object;
   }
   // As the initialization of a static object is: nobody sees half of it.
   const bool outer = std::exchange(undivided_, true);
-  void* const object = make();
+  void* const object = MakeOutside(make);
   undivided_ = outer;
-  run_wide_.push_back({key, object, destroy});
+  OnHost([&] { run_wide_.push_back({key, object, destroy}); });
   return object;
 }
 
+// Or is about to be.
+bool Kernel::IsUsedByOthers(uint32_t object) const {
+  if ((objects_[object].users & ~Bit(current_)) != 0) return true;
+  for (int i = 0; i < thread_count_; ++i) {
+    if (i == current_ || threads_[i].ended) continue;
+    for (const uint32_t used : pending_[i].objects) {
+      if (used == object) return true;
+    }
+  }
+  return false;
+}
+
 void Kernel::Destroyed(MutexCore& mutex) {
+  Inside kernel(*this);
   if (mutex.run_ != run_) return;
-  if ((objects_[mutex.id_].users & ~Bit(current_)) != 0) {
+  if (IsUsedByOthers(mutex.id_)) {
     Step(OpKind::kDestroy, mutex.site_, mutex.id_);
     Record();
   }
   if (mutex.owner_ >= 0 || mutex.contenders_ != 0) {
-    Fail(Verdict::kUseAfterDestruction,
-         absl::StrCat(Describe(mutex.id_), " is destroyed while ",
-                      DescribeThread(mutex.owner_ >= 0
-                                         ? mutex.owner_
-                                         : std::countr_zero(mutex.contenders_)),
-                      mutex.owner_ >= 0 ? " holds it" : " waits for it"));
+    Fail(Verdict::kUseAfterDestruction, [&] {
+      return absl::StrCat(
+          Describe(mutex.id_), " is destroyed while ",
+          DescribeThread(mutex.owner_ >= 0
+                             ? mutex.owner_
+                             : std::countr_zero(mutex.contenders_)),
+          mutex.owner_ >= 0 ? " holds it" : " waits for it");
+    });
   }
 }
 
 void Kernel::Destroyed(CondVarCore& condition) {
+  Inside kernel(*this);
   if (condition.run_ != run_) return;
-  if ((objects_[condition.id_].users & ~Bit(current_)) != 0) {
+  if (IsUsedByOthers(condition.id_)) {
     Step(OpKind::kDestroy, condition.site_, condition.id_);
     Record();
   }
   if (condition.waiters_ != 0) {
-    Fail(Verdict::kUseAfterDestruction,
-         absl::StrCat(Describe(condition.id_), " is destroyed while ",
-                      DescribeThread(std::countr_zero(condition.waiters_)),
-                      " waits for it"));
+    Fail(Verdict::kUseAfterDestruction, [&] {
+      return absl::StrCat(Describe(condition.id_), " is destroyed while ",
+                          DescribeThread(std::countr_zero(condition.waiters_)),
+                          " waits for it");
+    });
   }
 }
 
 void Kernel::Destroyed(AtomicCore& atomic) {
+  Inside kernel(*this);
   if (atomic.run_ != run_) return;
-  if ((objects_[atomic.id_].users & ~Bit(current_)) == 0) return;
+  if (!IsUsedByOthers(atomic.id_)) return;
   Step(OpKind::kDestroy, atomic.site_, atomic.id_);
   Record();
 }
@@ -1155,11 +1307,13 @@ void Kernel::Destroyed(SharedCore& shared) {
 
 void Kernel::Stuck() {
   bool lost = false;
-  std::string report = StuckReport(&lost);
+  std::string report;
+  PrepareToFail();
+  report = StuckReport(&lost);
   const Verdict verdict = quiescing_ != Quiescing::kNot ? Verdict::kLeak
                           : lost                        ? Verdict::kLostWakeUp
                                                         : Verdict::kDeadlock;
-  Fail(verdict, std::move(report));
+  Fail(verdict, [&] { return report; });
 }
 
 COHORT_END_UNINSTRUMENTED

@@ -45,6 +45,12 @@ struct StepRecord {
   bool preempted = false;  // the thread before it could have gone on
 };
 
+// What a thread begins with. Made and destroyed by simulated threads.
+struct ThreadStart {
+  std::string name;
+  absl::AnyInvocable<void() &&> body;
+};
+
 struct ObjectInfo {
   ObjectKind kind = ObjectKind::kNone;
   Site site;
@@ -120,7 +126,8 @@ class Kernel {
   void Read(SharedCore& shared, Site site);
   void Write(SharedCore& shared, Site site);
 
-  int Spawn(std::string name, absl::AnyInvocable<void() &&> body, Site site);
+  // Takes over what it gets.
+  int Start(ThreadStart* start, Site site);
   void Join(int thread, Site site);
   int CurrentThread() const { return current_; }
   bool LooksBlocked(int thread, Site site);
@@ -144,7 +151,8 @@ class Kernel {
   void Destroyed(SharedCore& shared);
 
   // Ends the run.
-  [[noreturn]] void Fail(Verdict verdict, std::string message);
+  [[noreturn]] void Fail(Verdict verdict,
+                         absl::FunctionRef<std::string()> message);
 
  private:
   // What the end of the run waits for: that all threads but daemons have ended,
@@ -159,7 +167,7 @@ class Kernel {
 
   struct Thread {
     std::unique_ptr<Fiber> fiber;
-    absl::AnyInvocable<void() &&> body;
+    ThreadStart* start = nullptr;
     std::string name;
     uint32_t object = 0;
     bool ended = false;
@@ -184,6 +192,18 @@ class Kernel {
     int last_thread = -1;
     uint32_t last_site = 0;
   };
+
+  class Inside;
+  class Outside;
+
+  int Spawn(ThreadStart* start, Site site);
+  void* MakeOutside(Make make);
+  void TsanAcquire(void* object) const;
+  void TsanRelease(void* object) const;
+  void AdoptThreads();
+  void PrepareToFail();
+  template <class F>
+  void OnHost(F job);
 
   static void ThreadMain();
   void RunBody();
@@ -217,10 +237,12 @@ class Kernel {
   void MakeReady(int thread);
   void EndThread();
   void FinishRun();
-  void RunLocalDestructors();
+  void WaitForOthers(Quiescing which);
+  void DestroyAll(std::vector<Local>& objects);
 
   void AcquireFrom(const VectorClock* clock);
   void ReleaseTo(VectorClock* clock);
+  bool IsUsedByOthers(uint32_t object) const;
   void SeeNewest(AtomicCore& atomic, std::memory_order order);
   void AddStore(AtomicCore& atomic, uint64_t value, std::memory_order order,
                 bool update);
@@ -238,6 +260,9 @@ class Kernel {
   RunReport report_;
 
   Fiber host_;
+  void (*job_)(void*) = nullptr;  // for the host
+  void* job_closure_ = nullptr;
+  bool on_host_ = false;
   Thread threads_[kMaxThreads];
   PendingOp pending_[kMaxThreads + 1];
   int thread_count_ = 0;
@@ -256,7 +281,6 @@ class Kernel {
   int64_t step_ = 0;
   int64_t run_ = 0;
   uint64_t hash_ = 0;
-  int previous_ = 0;  // before the last switch
   bool preempted_ = false;
   int ordinals_[8] = {};
   std::vector<ObjectState> objects_;

@@ -1,3 +1,4 @@
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -107,8 +108,9 @@ Thread::~Thread() {
 absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                                      absl::AnyInvocable<void() &&> body,
                                      Site site) {
-  return Thread(Active("Thread::Start")
-                    .Spawn(std::move(options.name), std::move(body), site));
+  auto start = std::make_unique<simulated::ThreadStart>(std::move(options.name),
+                                                        std::move(body));
+  return Thread(Active("Thread::Start").Start(start.release(), site));
 }
 
 void Thread::Join(Site site) {
