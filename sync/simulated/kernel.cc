@@ -14,6 +14,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/base/config.h"
@@ -32,6 +33,18 @@
 #ifdef ABSL_HAVE_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
 #endif
+
+// In place of the C library's. In a run this is a verdict, and one for which
+// nothing has to be done in the handler of a signal.
+extern "C" void abort() noexcept {
+  if (auto* const kernel = cohort::sync::simulated::Kernel::Active()) {
+    kernel->Crash();
+  }
+  raise(SIGABRT);
+  signal(SIGABRT, SIG_DFL);
+  raise(SIGABRT);
+  _exit(134);
+}
 
 namespace cohort::sim {
 
@@ -255,19 +268,27 @@ Kernel::Kernel(const KernelOptions& options) : options_(options) {
     action.sa_sigaction = &Kernel::OnFault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigaction(SIGSEGV, &action, &handlers->fault_before);
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+    // The standard library counts references without atomics until the process
+    // has had a second thread.
+    std::thread([] {}).join();
+#endif
   }
 }
 
 Kernel::~Kernel() { ABSL_CHECK(active_ != this) << "Kernel: still runs"; }
 
+void Kernel::Crash() {
+  Fail(Verdict::kCrash, [] {
+    return std::string(
+        "abort() was called; whoever did has told the reason on standard "
+        "error");
+  });
+}
+
+// For what is in the C library itself, as a failed assert() is.
 void Kernel::OnAbort(int signal) {
-  if (active_ != nullptr) {
-    active_->Fail(Verdict::kCrash, [&] {
-      return std::string(
-          "abort() was called; whoever did has told the reason on "
-          "standard error");
-    });
-  }
+  if (active_ != nullptr) active_->Crash();
   sigaction(signal, &handlers->abort_before, nullptr);
   raise(signal);
 }
@@ -333,7 +354,7 @@ class Kernel::Outside {
 template <class F>
 void Kernel::OnHost(F job) {
 #ifdef ABSL_HAVE_THREAD_SANITIZER
-  if (thread_count_ > 0 && !on_host_) {
+  if (!on_host_) {
     job_ = [](void* closure) { (*static_cast<F*>(closure))(); };
     job_closure_ = &job;
     current().fiber->SwitchTo(host_);
@@ -342,6 +363,39 @@ void Kernel::OnHost(F job) {
   }
 #endif
   job();
+}
+
+// The run is over: all that any thread has done so far, those that are
+// abandoned too, happens before what `fiber` does from now on.
+void Kernel::AdoptThreads([[maybe_unused]] const Fiber& fiber) {
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  for (int i = 0; i < thread_count_; ++i) {
+    threads_[i].fiber->TakeIdentity();
+    __tsan_release(this);
+  }
+  host_.TakeIdentity();
+  __tsan_release(this);
+  fiber.TakeIdentity();
+  __tsan_acquire(this);
+#endif
+}
+
+template <class F>
+void Kernel::FailWith(Verdict verdict, F message) {
+  AdoptThreads(*current().fiber);
+  report_.verdict = verdict;
+  report_.message = message();
+  TsanRelease(&current());
+  Record(0, VerdictName(report_.verdict));
+  threads_[current_].fiber->SwitchTo(host_);
+  std::abort();
+}
+
+template <class T>
+T* Kernel::NewInArena() {
+  T* object = nullptr;
+  OnHost([&] { object = arena_.New<T>(); });
+  return object;
 }
 
 void Kernel::TsanAcquire([[maybe_unused]] void* object) const {
@@ -392,15 +446,17 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   active_ = this;
   strategy.Begin();
   Spawn(nullptr, Site());
-  host_.SwitchTo(*threads_[0].fiber);
-  while (job_ != nullptr) {
-    on_host_ = true;
-    std::exchange(job_, nullptr)(job_closure_);
+  while (true) {
     on_host_ = false;
     host_.SwitchTo(*threads_[current_].fiber);
+    on_host_ = true;
+    if (job_ == nullptr) break;
+    std::exchange(job_, nullptr)(job_closure_);
   }
   active_ = nullptr;
-  AdoptThreads();
+  AdoptThreads(host_);
+  // Its stack is still in the handler of a signal, for the sanitizers at least.
+  if (report_.verdict == Verdict::kCrash) threads_[current_].fiber = nullptr;
   steps_ever_.store(steps_ever_.load(std::memory_order_relaxed) + step_,
                     std::memory_order_relaxed);
   report_.steps = step_;
@@ -415,14 +471,6 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
     thread.locals.clear();
   }
   return std::move(report_);
-}
-
-// What the threads have done so far, those that were abandoned too, has
-// happened before what comes now.
-void Kernel::AdoptThreads() {
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  for (int i = 0; i < thread_count_; ++i) __tsan_acquire(&threads_[i]);
-#endif
 }
 
 void Kernel::ThreadMain() {
@@ -442,22 +490,23 @@ void Kernel::RunBody() {
 #ifdef ABSL_HAVE_EXCEPTIONS
   try {
 #endif
+    ThreadStart* const start = current().start;
+    current().start = nullptr;
     Outside thread(*this);
-    if (current_ == 0) {
+    if (start == nullptr) {
       (*body_)();
     } else {
-      const std::unique_ptr<ThreadStart> start(
-          std::exchange(current().start, nullptr));
       std::move(start->body)();
+      delete start;
     }
 #ifdef ABSL_HAVE_EXCEPTIONS
   } catch (const std::exception& error) {
-    Fail(Verdict::kException, [&] {
+    FailWith(Verdict::kException, [&] {
       return absl::StrCat(DescribeThread(current_),
                           " ended by an exception: ", error.what());
     });
   } catch (...) {
-    Fail(Verdict::kException, [&] {
+    FailWith(Verdict::kException, [&] {
       return absl::StrCat(DescribeThread(current_), " ended by an exception");
     });
   }
@@ -516,25 +565,8 @@ void Kernel::WaitForOthers(Quiescing which) {
   quiescing_ = Quiescing::kNot;
 }
 
-// For ThreadSanitizer: the current thread may now look at everything.
-void Kernel::PrepareToFail() {
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  host_.TakeIdentity();
-  __tsan_release(this);
-  current().fiber->TakeIdentity();
-  __tsan_acquire(this);
-  AdoptThreads();
-#endif
-}
-
 void Kernel::Fail(Verdict verdict, absl::FunctionRef<std::string()> message) {
-  PrepareToFail();
-  report_.verdict = verdict;
-  report_.message = message();
-  TsanRelease(&current());
-  Record(0, VerdictName(verdict));
-  threads_[current_].fiber->SwitchTo(host_);
-  std::abort();
+  FailWith(verdict, [message] { return message(); });
 }
 
 void Kernel::Step(OpKind kind, Site site, uint32_t a, uint32_t b, uint32_t c,
@@ -585,15 +617,16 @@ int Kernel::Pick() {
     }
     if (mask == 0) Stuck();
     if (++step_ > options_.max_steps) {
-      Fail(Verdict::kLivelock, [&] {
+      FailWith(Verdict::kLivelock, [&] {
         return absl::StrCat("no end after ", options_.max_steps, " steps");
       });
     }
-    const View view = {.enabled = mask,
-                       .current = current_,
-                       .current_yields = yields_,
-                       .step = step_,
-                       .pending = pending_};
+    View& view = view_;  // not on this stack: a strategy reads it
+    view = {.enabled = mask,
+            .current = current_,
+            .current_yields = yields_,
+            .step = step_,
+            .pending = pending_};
     int next = 0;
     OnHost([&] { next = strategy_->PickThread(view); });
     ABSL_CHECK(view.is_enabled(next)) << "sim: a strategy picked nobody";
@@ -736,7 +769,7 @@ uint32_t Kernel::NewObject(ObjectKind kind, Site site) {
 // True if this is the first that the run sees of it.
 bool Kernel::Register(Object& object, Site site) {
   if (object.life_ != Object::kAlive) {
-    Fail(Verdict::kUseAfterDestruction, [&] {
+    FailWith(Verdict::kUseAfterDestruction, [&] {
       return absl::StrCat(DescribeThread(current_), " uses a ",
                           KindName(object.kind_), " that is destroyed, at ",
                           BaseName(site.file_name()), ":", site.line());
@@ -804,7 +837,7 @@ void Kernel::Acquire(MutexCore& mutex, Site site) {
 
 void Kernel::Release(MutexCore& mutex) {
   TsanRelease(&mutex);
-  if (mutex.released_ == nullptr) mutex.released_ = arena_.New<VectorClock>();
+  if (mutex.released_ == nullptr) mutex.released_ = NewInArena<VectorClock>();
   ReleaseTo(mutex.released_);
   mutex.owner_ = -1;
   enabled_ |= mutex.contenders_;
@@ -835,7 +868,7 @@ void Kernel::Unlock(MutexCore& mutex, Site site) {
   Step(OpKind::kUnlock, site, Use(mutex, site));
   if (mutex.life_ != Object::kAlive) Use(mutex, site);
   if (mutex.owner_ != current_) {
-    Fail(Verdict::kMisuse, [&] {
+    FailWith(Verdict::kMisuse, [&] {
       return absl::StrCat(DescribeThread(current_), " unlocks ",
                           Describe(mutex.id_), ", which it does not hold");
     });
@@ -858,7 +891,7 @@ bool Kernel::Wait(CondVarCore& condition, MutexCore& mutex, int64_t deadline,
   Use(condition, site);
   Use(mutex, site);
   if (mutex.owner_ != current_) {
-    Fail(Verdict::kMisuse, [&] {
+    FailWith(Verdict::kMisuse, [&] {
       return absl::StrCat(DescribeThread(current_), " waits with ",
                           Describe(mutex_id), ", which it does not hold");
     });
@@ -960,7 +993,7 @@ void Kernel::AddStore(AtomicCore& atomic, uint64_t value,
       atomic.value_ = value;
       return;
     }
-    history = arena_.New<AtomicCore::History>();
+    history = NewInArena<AtomicCore::History>();
     history->count = 1;
     history->ring[0].value = atomic.value_;
     history->ring[0].releases = false;
@@ -1048,7 +1081,7 @@ void Kernel::Read(SharedCore& shared, Site site) {
   const VectorClock& mine = current().clock;
   if (shared.writer_ >= 0 && shared.writer_ != current_ &&
       mine.at[shared.writer_] < shared.written_) {
-    Fail(Verdict::kRace, [&] {
+    FailWith(Verdict::kRace, [&] {
       return absl::StrCat(DescribeThread(current_), " reads ",
                           Describe(shared.id_), " at ",
                           BaseName(site.file_name()), ":", site.line(),
@@ -1059,7 +1092,7 @@ void Kernel::Read(SharedCore& shared, Site site) {
     });
   }
   if (shared.reads_ == nullptr) {
-    shared.reads_ = arena_.New<VectorClock>();
+    shared.reads_ = NewInArena<VectorClock>();
     std::fill(std::begin(shared.reads_->at), std::end(shared.reads_->at), 0);
   }
   shared.reads_->at[current_] = mine.at[current_];
@@ -1080,7 +1113,7 @@ void Kernel::Write(SharedCore& shared, Site site) {
     }
   }
   if (other >= 0 && other != current_) {
-    Fail(Verdict::kRace, [&] {
+    FailWith(Verdict::kRace, [&] {
       return absl::StrCat(DescribeThread(current_), " writes ",
                           Describe(shared.id_), " at ",
                           BaseName(site.file_name()), ":", site.line(),
@@ -1103,7 +1136,7 @@ int Kernel::Spawn(ThreadStart* start, Site site) {
   const bool first = start == nullptr;
   if (!first) {
     if (thread_count_ == kMaxThreads) {
-      Fail(Verdict::kMisuse, [&] {
+      FailWith(Verdict::kMisuse, [&] {
         return absl::StrCat("more than ", kMaxThreads, " threads in one run");
       });
     }
@@ -1112,7 +1145,10 @@ int Kernel::Spawn(ThreadStart* start, Site site) {
   const int index = thread_count_++;
   Thread& thread = threads_[index];
   if (thread.fiber == nullptr) {
-    thread.fiber = std::make_unique<Fiber>(options_.stack_size);
+    OnHost([&] {
+      fibers_.push_back(std::make_unique<Fiber>(options_.stack_size));
+      thread.fiber = fibers_.back().get();
+    });
   }
   thread.fiber->Reset(&Kernel::ThreadMain);
   thread.start = start;
@@ -1265,7 +1301,7 @@ void Kernel::Destroyed(MutexCore& mutex) {
     Record();
   }
   if (mutex.owner_ >= 0 || mutex.contenders_ != 0) {
-    Fail(Verdict::kUseAfterDestruction, [&] {
+    FailWith(Verdict::kUseAfterDestruction, [&] {
       return absl::StrCat(
           Describe(mutex.id_), " is destroyed while ",
           DescribeThread(mutex.owner_ >= 0
@@ -1284,7 +1320,7 @@ void Kernel::Destroyed(CondVarCore& condition) {
     Record();
   }
   if (condition.waiters_ != 0) {
-    Fail(Verdict::kUseAfterDestruction, [&] {
+    FailWith(Verdict::kUseAfterDestruction, [&] {
       return absl::StrCat(Describe(condition.id_), " is destroyed while ",
                           DescribeThread(std::countr_zero(condition.waiters_)),
                           " waits for it");
@@ -1306,14 +1342,14 @@ void Kernel::Destroyed(SharedCore& shared) {
 }
 
 void Kernel::Stuck() {
-  bool lost = false;
-  std::string report;
-  PrepareToFail();
-  report = StuckReport(&lost);
-  const Verdict verdict = quiescing_ != Quiescing::kNot ? Verdict::kLeak
-                          : lost                        ? Verdict::kLostWakeUp
-                                                        : Verdict::kDeadlock;
-  Fail(verdict, [&] { return report; });
+  bool lost_wake_up = false;
+  FailWith(Verdict::kDeadlock, [&] {
+    std::string report = StuckReport(&lost_wake_up);
+    report_.verdict = quiescing_ != Quiescing::kNot ? Verdict::kLeak
+                      : lost_wake_up                ? Verdict::kLostWakeUp
+                                                    : Verdict::kDeadlock;
+    return report;
+  });
 }
 
 COHORT_END_UNINSTRUMENTED

@@ -21,6 +21,7 @@
 #include "cohort/sync/simulated/fiber.h"
 #include "cohort/sync/simulated/objects.h"
 #include "cohort/sync/simulated/strategy.h"
+#include "cohort/sync/simulated/uninstrumented.h"
 #include "cohort/sync/simulated/verdict.h"
 
 namespace cohort::sync::simulated {
@@ -97,7 +98,7 @@ class Kernel {
                 bool traced = false);
 
   // The kernel whose run the calling code belongs to; null outside runs.
-  static Kernel* Active() { return active_; }
+  COHORT_UNINSTRUMENTED static Kernel* Active() { return active_; }
 
   int64_t steps_ever() const {
     return steps_ever_.load(std::memory_order_relaxed);
@@ -129,7 +130,7 @@ class Kernel {
   // Takes over what it gets.
   int Start(ThreadStart* start, Site site);
   void Join(int thread, Site site);
-  int CurrentThread() const { return current_; }
+  COHORT_UNINSTRUMENTED int CurrentThread() const { return current_; }
   bool LooksBlocked(int thread, Site site);
 
   int64_t Now(Site site);
@@ -137,7 +138,7 @@ class Kernel {
   void Yield(Site site);
   void Point(const char* name, Site site);
   int Choose(int n, Site site);
-  int processors() const { return options_.processors; }
+  COHORT_UNINSTRUMENTED int processors() const { return options_.processors; }
 
   // The object of the current thread, or of the run, that belongs to `key`.
   using Make = void* (*)();
@@ -153,6 +154,7 @@ class Kernel {
   // Ends the run.
   [[noreturn]] void Fail(Verdict verdict,
                          absl::FunctionRef<std::string()> message);
+  [[noreturn]] void Crash();  // the same, for abort()
 
  private:
   // What the end of the run waits for: that all threads but daemons have ended,
@@ -166,7 +168,7 @@ class Kernel {
   };
 
   struct Thread {
-    std::unique_ptr<Fiber> fiber;
+    Fiber* fiber = nullptr;  // of fibers_
     ThreadStart* start = nullptr;
     std::string name;
     uint32_t object = 0;
@@ -200,18 +202,23 @@ class Kernel {
   void* MakeOutside(Make make);
   void TsanAcquire(void* object) const;
   void TsanRelease(void* object) const;
-  void AdoptThreads();
-  void PrepareToFail();
+  void AdoptThreads(const Fiber& fiber);
+  template <class F>
+  [[noreturn]] void FailWith(Verdict verdict, F message);
   template <class F>
   void OnHost(F job);
+  template <class T>
+  T* NewInArena();
 
   static void ThreadMain();
   void RunBody();
   static void OnAbort(int signal);
   static void OnFault(int signal, siginfo_t* info, void* context);
 
-  Thread& current() { return threads_[current_]; }
-  static uint64_t Bit(int thread) { return uint64_t{1} << thread; }
+  COHORT_UNINSTRUMENTED Thread& current() { return threads_[current_]; }
+  COHORT_UNINSTRUMENTED static uint64_t Bit(int thread) {
+    return uint64_t{1} << thread;
+  }
 
   bool Register(Object& object, Site site);
   uint32_t Use(MutexCore& mutex, Site site);
@@ -262,9 +269,11 @@ class Kernel {
   Fiber host_;
   void (*job_)(void*) = nullptr;  // for the host
   void* job_closure_ = nullptr;
-  bool on_host_ = false;
+  bool on_host_ = true;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
   Thread threads_[kMaxThreads];
   PendingOp pending_[kMaxThreads + 1];
+  View view_ = {};
   int thread_count_ = 0;
   int current_ = 0;
   uint64_t enabled_ = 0;
