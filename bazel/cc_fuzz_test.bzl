@@ -6,6 +6,7 @@ load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load(
     ":simulated.bzl",
     "ONLY_SIMULATED",
+    "SIMULATED_ENV",
     "simulated_binary",
     "simulated_test",
 )
@@ -61,6 +62,7 @@ def cc_fuzz_test(
 
     cc_test(
         name = name + "_replay_",
+        env = SIMULATED_ENV,
         linkstatic = True,
         tags = ["manual"],
         target_compatible_with = target_compatible_with + ONLY_SIMULATED,
@@ -93,7 +95,9 @@ def cc_fuzz_test(
         testonly = True,
         # For --config=tsan: libFuzzer writes down what crashed in a signal
         # handler, and never ends if that is reported.
-        env = {"TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0"},
+        env = SIMULATED_ENV | {
+            "TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0",
+        },
         linkopts = ["-fsanitize=fuzzer"],
         tags = ["manual"],
         target_compatible_with = target_compatible_with + ONLY_SIMULATED,

@@ -1,7 +1,7 @@
 """Tests that search the schedules of what they run."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
-load(":simulated.bzl", "ONLY_SIMULATED", "simulated_test")
+load(":simulated.bzl", "ONLY_SIMULATED", "SIMULATED_ENV", "simulated_test")
 
 def cohort_sim_test(
         name,
@@ -9,6 +9,7 @@ def cohort_sim_test(
         deps = [],
         args = [],
         data = [],
+        env = {},
         shard_count = None,
         size = None,
         tags = [],
@@ -28,6 +29,7 @@ def cohort_sim_test(
       deps: dependencies, which are built for simulation as well.
       args: the program's arguments; `$(location)` of data is replaced.
       data: files for the run.
+      env: the program's environment.
       shard_count: a number of shards.
       size: a size.
       tags: tags.
@@ -47,6 +49,7 @@ def cohort_sim_test(
         name = program,
         srcs = srcs,
         data = data,
+        env = SIMULATED_ENV | env,
         tags = ["manual"],
         target_compatible_with = target_compatible_with + ONLY_SIMULATED,
         visibility = ["//visibility:private"],

@@ -30,6 +30,9 @@
 #include "cohort/sync/simulated/uninstrumented.h"
 #include "cohort/sync/simulated/verdict.h"
 
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/lsan_interface.h>
+#endif
 #ifdef ABSL_HAVE_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
 #endif
@@ -443,6 +446,10 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   hash_ = 0;
   pending_[kClockThread] = {
       .kind = OpKind::kTick, .objects = {kClockObject}, .site = {}};
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  // An abandoned run is a leak, and there is no telling in advance.
+  const __lsan::ScopedDisabler may_leak;
+#endif
   active_ = this;
   strategy.Begin();
   Spawn(nullptr, Site());
