@@ -36,9 +36,9 @@ namespace {
 
 using executor_internal::WorkerPool;
 using testing::Await;
+using testing::Caller;
 using testing::Countdown;
 using testing::Gate;
-using testing::JoinedThread;
 using testing::PoolCase;
 using testing::Scaled;
 
@@ -60,9 +60,9 @@ TEST_P(PoolTest, RunsEachTaskOfManyThreadsOnce) {
   std::vector<std::atomic<int>> runs(static_cast<size_t>(kSubmitters * each));
   {
     const std::shared_ptr<WorkerPool> pool = Make();
-    std::vector<std::unique_ptr<JoinedThread>> submitters;
+    std::vector<std::unique_ptr<Caller>> submitters;
     for (int i = 0; i < kSubmitters; ++i) {
-      submitters.push_back(std::make_unique<JoinedThread>([&, i] {
+      submitters.push_back(std::make_unique<Caller>([&, i] {
         for (int j = 0; j < each; ++j) {
           const auto index = static_cast<size_t>(i * each + j);
           pool->Submit([&runs, index] { ++runs[index]; });

@@ -168,9 +168,9 @@ TEST_P(ProgressTest, TasksComputeUntilALaterOneStopsThem) {
 
 TEST_P(ProgressTest, WorkersBlockWhileOtherThreadsTakeTheProcessors) {
   std::atomic<bool> stop = false;
-  std::vector<std::unique_ptr<testing::JoinedThread>> busy;
+  std::vector<std::unique_ptr<testing::Caller>> busy;
   for (int i = 0; i < sync::HardwareConcurrency(); ++i) {
-    busy.push_back(std::make_unique<testing::JoinedThread>([&] {
+    busy.push_back(std::make_unique<testing::Caller>([&] {
       while (!stop) {
       }
     }));

@@ -8,16 +8,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/base/config.h"
-#include "absl/log/absl_check.h"
-#include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "cohort/executor/internal/worker_pool.h"
-#include "cohort/sync/clock.h"
-#include "cohort/sync/thread.h"
+#include "cohort/sync/test_util.h"  // IWYU pragma: export
 #include "gtest/gtest.h"
 
 namespace cohort::testing {
@@ -30,13 +25,6 @@ inline constexpr int kScale = 10;
 inline constexpr int kScale = 1;
 #endif
 constexpr int Scaled(int count) { return count / kScale; }
-
-// Waits for a state that other threads are on their way to, and leaves them the
-// processors meanwhile.
-template <class Condition>
-void Await(Condition condition) {
-  while (!condition()) sync::SleepFor(absl::Microseconds(200));
-}
 
 // Blocks until opened. Of the plain kind, so that no executor learns of it.
 class Gate {
@@ -75,24 +63,6 @@ class Countdown {
   std::mutex mutex_;
   std::condition_variable changed_;
   int left_;
-};
-
-// A thread that is joined when it goes out of scope.
-class JoinedThread {
- public:
-  template <class F>
-  explicit JoinedThread(F body) {
-    absl::StatusOr<sync::Thread> thread =
-        sync::Thread::Start({}, std::move(body));
-    ABSL_CHECK_OK(thread);
-    thread_ = *std::move(thread);
-  }
-  ~JoinedThread() { thread_.Join(); }
-  JoinedThread(const JoinedThread&) = delete;
-  JoinedThread& operator=(const JoinedThread&) = delete;
-
- private:
-  sync::Thread thread_;
 };
 
 // A pool to run a test on.

@@ -35,8 +35,9 @@ using sync::simulated::RunReport;
 // Of so many schedules one is run twice, to see whether the body follows it.
 constexpr int64_t kRunTwice = 128;
 
-// At most so many runs to make a failing schedule shorter.
-constexpr int kShrinkingRuns = 2'000;
+// At most so many steps to make a failing schedule shorter: a livelock takes
+// thousands for each attempt.
+constexpr int64_t kShrinkingSteps = 2'000'000;
 
 // What the code under test tells libFuzzer of interleavings: it knows these by
 // the name of their section.
@@ -155,11 +156,13 @@ class Runner {
 
 // Removes what the failure does not need: halves first, then single ones.
 Schedule Shrink(Runner& runner, Schedule schedule, Verdict verdict) {
-  int runs = 0;
+  int64_t steps = 0;
   const auto still_fails = [&](const Schedule& candidate, Schedule* met) {
-    if (++runs > kShrinkingRuns) return false;
+    if (steps > kShrinkingSteps) return false;
     Replay replay(candidate);
-    if (runner.Run(replay).verdict != verdict) return false;
+    const RunReport report = runner.Run(replay);
+    steps += report.steps;
+    if (report.verdict != verdict) return false;
     *met = replay.recorded();
     return true;
   };

@@ -90,7 +90,12 @@ int Pct::PickThread(const View& view) {
     priorities_[best] = --lowest_;
     best = highest();
   }
-  if (best == kClockThread) Started(kClockThread, -1);
+  // Now and then the clock comes after all that have been lowered: they have to
+  // get on between the ticks of a daemon.
+  if (best == kClockThread) {
+    Started(kClockThread, -1);
+    if (random_.OneIn(2)) priorities_[kClockThread] = --lowest_;
+  }
   return best;
 }
 
@@ -104,6 +109,8 @@ void Pos::Started(int thread, int) { priorities_[thread] = random_.Next(); }
 
 int Pos::PickThread(const View& view) {
   const uint64_t candidates = view.enabled;
+  // It has asked to come after the others.
+  if (view.current_yields) priorities_[view.current] = 0;
   int best = std::countr_zero(candidates);
   for (uint64_t left = candidates; left != 0; left &= left - 1) {
     const int thread = std::countr_zero(left);

@@ -250,6 +250,55 @@ TEST(DepthFirstTest, APreemptionBoundIsASubset) {
   EXPECT_GE(Enumerate(search, options, 100'000, body).seen.size(), before);
 }
 
+// Whoever waits for somebody else in a loop lets him get on, and so does a
+// clock whose daemon sets it again and again.
+TEST(FairnessTest, NobodyIsKeptOutForEver) {
+  const auto spin_for_a_sleeper = [] {
+    sync::Atomic<bool> stop = false;
+    Caller sleeper([&] {
+      sync::SleepFor(absl::Milliseconds(1));
+      stop.store(true);
+    });
+    while (!stop.load()) sync::Yield();
+  };
+  const auto two_spin_for_a_third = [] {
+    sync::Atomic<bool> stop = false;
+    const auto spin = [&] {
+      while (!stop.load()) sync::Yield();
+    };
+    Caller a(spin);
+    Caller b(spin);
+    stop.store(true);
+  };
+  const auto stop_a_ticking_daemon = [] {
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    bool stop = false;
+    Caller daemon([&] {
+      sync::MutexLock lock(&mutex);
+      while (!stop) {
+        changed.WaitUntil(&mutex,
+                          sync::SteadyTime::Now() + absl::Milliseconds(1),
+                          sync::WaitKind::kDaemon);
+      }
+    });
+    sync::MutexLock lock(&mutex);
+    stop = true;
+    changed.Signal();
+  };
+  for (const cohort::sim::Strategy& strategy :
+       {cohort::sim::Strategy::RandomWalk(), cohort::sim::Strategy::Pct(3),
+        cohort::sim::Strategy::Pos(),
+        cohort::sim::Strategy::UniformRandomWalk()}) {
+    const Options options = {.strategy = strategy, .schedules = 3'000};
+    for (const auto& result : {Search(options, spin_for_a_sleeper),
+                               Search(options, two_spin_for_a_third),
+                               Search(options, stop_a_ticking_daemon)}) {
+      EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+    }
+  }
+}
+
 // Eight updates of one thread and two of another: 45 orders.
 void EightAndTwo() {
   sync::Atomic<int> x = 0;
