@@ -1,7 +1,7 @@
 """Compiles and runs what a page of documentation shows."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
-load(":simulated.bzl", "NOT_SIMULATED")
+load(":simulated.bzl", "NOT_SIMULATED", "ONLY_SIMULATED", "SIMULATED_ENV", "simulated_test")
 
 # Writes the n-th fenced block of C++ into the n-th output; fails unless there
 # are as many of one as of the other.
@@ -17,7 +17,7 @@ awk -v outs='$(OUTS)' '
   } }' $(location {doc}) >&2
 """
 
-def doc_examples(name, doc, count, deps):
+def doc_examples(name, doc, count, deps, simulated = False):
     """Tests named <name>_1, …, one for each ```c++ block of a page.
 
     Every block is a program of its own: it has a main, and passes by returning
@@ -28,6 +28,7 @@ def doc_examples(name, doc, count, deps):
       doc: the label of the page.
       count: how many blocks it has.
       deps: what the programs include.
+      simulated: whether they are built with //sync:simulated.
     """
     native.genrule(
         name = name + "_sources",
@@ -37,10 +38,27 @@ def doc_examples(name, doc, count, deps):
         testonly = True,
     )
     for n in range(1, count + 1):
+        test = "%s_%d" % (name, n)
+        if not simulated:
+            cc_test(
+                name = test,
+                size = "small",
+                srcs = [test + ".cc"],
+                target_compatible_with = NOT_SIMULATED,
+                deps = deps,
+            )
+            continue
         cc_test(
-            name = "%s_%d" % (name, n),
-            size = "small",
-            srcs = ["%s_%d.cc" % (name, n)],
-            target_compatible_with = NOT_SIMULATED,
+            name = test + "_simulated_",
+            srcs = [test + ".cc"],
+            env = SIMULATED_ENV,
+            linkstatic = True,
+            tags = ["manual"],
+            target_compatible_with = ONLY_SIMULATED,
             deps = deps,
+        )
+        simulated_test(
+            name = test,
+            size = "small",
+            actual = ":%s_simulated_" % test,
         )
