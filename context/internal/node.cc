@@ -83,6 +83,7 @@ sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, absl::Time deadline,
   const absl::Time inherited =
       parent == nullptr ? absl::InfiniteFuture() : parent->deadline();
   const bool has_timer = deadline < inherited;
+  if (!has_timer && parent != nullptr) deadline_cause = parent->deadline_cause_;
   auto node = sync::RefPtr<Node>::Adopt(
       new Node(std::move(parent), has_timer ? deadline : inherited, has_timer,
                std::move(deadline_cause)));

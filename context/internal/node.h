@@ -112,7 +112,7 @@ class Node final : private TimerQueue::Timer, public ListHook<Node> {
   sync::RefPtr<Node> parent_;
   const absl::Time deadline_;
   const bool has_timer_;
-  const absl::Status deadline_cause_;
+  const absl::Status deadline_cause_;  // of whose deadline_ it is
 
   bool listed_ = false;  // in parent_->children_; guarded by parent_->mutex_
 

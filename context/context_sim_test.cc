@@ -1,0 +1,1109 @@
+// What context.h promises, on every schedule that the search comes across.
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/context/test_util.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
+#include "gtest/gtest.h"
+
+namespace cohort {
+namespace {
+
+using ::cohort::testing::AtEnd;
+using ::cohort::testing::Caller;
+using sim::Time;
+
+const absl::Status kOne = absl::AbortedError("one");
+const absl::Status kTwo = absl::InternalError("two");
+const absl::Status kThree = absl::DataLossError("three");
+const absl::Status kDropped = absl::CancelledError("context cancelled");
+
+constexpr absl::Duration kTick = absl::Milliseconds(1);
+
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+// What these look for takes no more than some schedules, and they are slow.
+constexpr bool kSome = true;
+#else
+constexpr bool kSome = false;
+#endif
+
+// Many schedules, where there are too many for all of them.
+void ExploreMany(Time time, absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = kSome ? 1000 : 10'000, .time = time}, body);
+}
+
+void ExploreAll(Time time, absl::FunctionRef<void()> body) {
+  // Woken for no reason as well, which would be too much for all schedules.
+  sim::Explore({.schedules = kSome ? 500 : 2000, .time = time}, body);
+  if (::testing::Test::HasFailure()) return;
+  const sim::Result all = sim::Explore({.strategy = sim::Strategy::DepthFirst(),
+                                        .schedules = kSome ? 1000 : 1'000'000,
+                                        .time = time,
+                                        .spurious_wake_ups = 0},
+                                       body);
+  EXPECT_TRUE(all.complete || kSome);
+  ::testing::Test::RecordProperty("schedules", std::to_string(all.schedules));
+}
+
+// Opens once.
+class Gate {
+ public:
+  void Open() {
+    sync::MutexLock lock(&mutex_);
+    open_ = true;
+    changed_.SignalAll();
+  }
+  void Pass() {
+    sync::MutexLock lock(&mutex_);
+    while (!open_) changed_.Wait(&mutex_);
+  }
+
+ private:
+  sync::Mutex mutex_;
+  sync::CondVar changed_;
+  bool open_ = false;
+};
+
+// What happens to a callback. Two threads at it at once are a race, and so is
+// whoever looks without having waited.
+struct Trace {
+  void Run() {
+    ++runs.Write();
+    sync::Yield();
+    ++runs.Write();
+  }
+  // Of the functor.
+  AtEnd End() {
+    return AtEnd([this] { ++ends.Write(); });
+  }
+  bool HasRun() const {
+    EXPECT_TRUE(runs.Read() == 0 || runs.Read() == 2) << runs.Read();
+    return runs.Read() != 0;
+  }
+
+  sync::Shared<int> runs;
+  sync::Shared<int> ends;
+};
+
+DoneCallback Register(const Context& context, Trace& trace) {
+  return context.OnDone([&trace, end = trace.End()] { trace.Run(); });
+}
+
+// All that keeps a context alive.
+struct Owner {
+  explicit Owner(const Context& parent) : scope(WithCancel(parent)) {}
+
+  CancelScope scope;
+  DoneCallback callback;
+};
+
+TEST(CancelSimTest, OneOfTwoCallsEndsTheContextAndItsCauseStays) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    bool first = false;
+    bool second = false;
+    {
+      Caller caller([&] {
+        first = scope.Cancel(kOne);
+        EXPECT_EQ(scope.context().cause(), first ? kOne : kTwo);
+      });
+      second = scope.Cancel(kTwo);
+      EXPECT_EQ(scope.context().cause(), second ? kTwo : kOne);
+    }
+    EXPECT_NE(first, second);
+    EXPECT_EQ(scope.context().cause(), first ? kOne : kTwo);
+    EXPECT_EQ(scope.context().status().code(), absl::StatusCode::kCancelled);
+    EXPECT_FALSE(scope.Cancel(kThree));
+    EXPECT_EQ(scope.context().cause(), first ? kOne : kTwo);
+  });
+}
+
+TEST(CancelSimTest, WhatAReaderSeesNeverChanges) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Caller first([&] { scope.Cancel(kOne); });
+    Caller second([&] { scope.Cancel(kTwo); });
+    const Context& context = scope.context();
+    absl::Status seen;
+    for (int i = 0; i < 3; ++i) {
+      const bool done = context.done();
+      const absl::Status cause = context.cause();
+      const absl::Status status = context.status();
+      EXPECT_TRUE(cause.ok() || cause == kOne || cause == kTwo);
+      if (done || !seen.ok()) {
+        EXPECT_FALSE(cause.ok());
+      }
+      if (!cause.ok()) {
+        EXPECT_TRUE(absl::IsCancelled(status));
+      }
+      if (!seen.ok()) {
+        EXPECT_EQ(cause, seen);
+      }
+      seen = cause;
+    }
+  });
+}
+
+TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToWhoeverSeesIt) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    sync::Shared<int> data;
+    Caller caller([&] {
+      data.Write() = 1;
+      scope.Cancel();
+    });
+    if (scope.context().done()) {
+      EXPECT_EQ(data.Read(), 1);
+    }
+  });
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    sync::Shared<int> data;
+    Caller caller([&] {
+      data.Write() = 1;
+      scope.Cancel();
+    });
+    if (!scope.context().cause().ok()) {
+      EXPECT_EQ(data.Read(), 1);
+    }
+  });
+}
+
+TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleBelowToo) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    CancelScope child = WithCancel(scope.context());
+    sync::Shared<int> data;
+    Caller caller([&] {
+      data.Write() = 1;
+      scope.Cancel(kOne);
+    });
+    if (child.context().done()) {
+      EXPECT_EQ(data.Read(), 1);
+      // An end goes downwards.
+      EXPECT_EQ(scope.context().cause(), kOne);
+      EXPECT_EQ(child.context().cause(), kOne);
+    }
+  });
+}
+
+TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToThoseWhoWaited) {
+  using Wait = bool (*)(const Context&);
+  for (const Wait wait : {
+           +[](const Context& context) {
+             context.AwaitDone();
+             return true;
+           },
+           +[](const Context& context) {
+             return context.AwaitDoneUntil(sync::Now() + kTick);
+           },
+           +[](const Context& context) {
+             return !context.SleepFor(kTick).ok();
+           },
+       }) {
+    ExploreAll(Time::kRacing, [wait] {
+      CancelScope scope = WithCancel(Context());
+      sync::Shared<int> data;
+      Caller caller([&] {
+        if (wait(scope.context())) {
+          EXPECT_EQ(data.Read(), 1);
+        }
+      });
+      data.Write() = 1;
+      scope.Cancel();
+    });
+  }
+}
+
+TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToCallbacks) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    sync::Shared<int> data;
+    Caller caller([&] {
+      DoneCallback callback =
+          scope.context().OnDone([&] { EXPECT_EQ(data.Read(), 1); });
+    });
+    data.Write() = 1;
+    scope.Cancel();
+  });
+}
+
+// What a parent and a child end with when both are cancelled at once.
+void ExpectCausesFit(const Context& parent, const Context& child, bool by_child,
+                     const absl::Status& child_cause) {
+  EXPECT_EQ(parent.cause(), kOne);
+  EXPECT_EQ(child.cause(), by_child ? child_cause : kOne);
+}
+
+TEST(CancelSimTest, ParentAndChildCancelledAtOnceHaveOneCauseEach) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    bool by_child = false;
+    {
+      Caller caller([&] {
+        by_child = child.Cancel(kTwo);
+        EXPECT_TRUE(child.context().done());
+      });
+      EXPECT_TRUE(parent.Cancel(kOne));
+    }
+    ExpectCausesFit(parent.context(), child.context(), by_child, kTwo);
+  });
+}
+
+TEST(CancelSimTest, AGrandchildHasTheCauseOfTheChild) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    CancelScope grandchild = WithCancel(child.context());
+    std::array<Trace, 2> traces;
+    DoneCallback of_child = Register(child.context(), traces[0]);
+    DoneCallback of_grandchild = Register(grandchild.context(), traces[1]);
+    bool by_child = false;
+    {
+      Caller caller([&] {
+        by_child = child.Cancel(kTwo);
+        // Whoever was faster with the child has the grandchild to end as well.
+        if (by_child) {
+          EXPECT_EQ(grandchild.context().cause(), kTwo);
+          EXPECT_TRUE(traces[0].HasRun());
+          EXPECT_TRUE(traces[1].HasRun());
+        }
+      });
+      EXPECT_TRUE(parent.Cancel(kOne));
+      EXPECT_TRUE(child.context().done());
+    }
+    ExpectCausesFit(parent.context(), child.context(), by_child, kTwo);
+    EXPECT_EQ(grandchild.context().cause(), child.context().cause());
+    for (const Trace& trace : traces) EXPECT_TRUE(trace.HasRun());
+  });
+}
+
+TEST(CancelSimTest, AChainThatIsCancelledInThreePlacesEndsDownwards) {
+  ExploreAll(Time::kRacing, [] {
+    std::vector<CancelScope> chain;
+    Context last;
+    for (int i = 0; i < 6; ++i) {
+      chain.push_back(WithCancel(last));
+      last = chain.back().context();
+    }
+    std::array<bool, 3> own = {};
+    const std::array<size_t, 3> at = {0, 2, 4};
+    const std::array<absl::Status, 3> causes = {kOne, kTwo, kThree};
+    {
+      Caller first([&] { own[0] = chain[at[0]].Cancel(causes[0]); });
+      Caller second([&] { own[1] = chain[at[1]].Cancel(causes[1]); });
+      own[2] = chain[at[2]].Cancel(causes[2]);
+      // Whatever ended the last came all the way down to it.
+      const absl::Status cause = chain.back().context().cause();
+      for (size_t j = 0; j < at.size(); ++j) {
+        for (size_t i = at[j]; cause == causes[j] && i < chain.size(); ++i) {
+          EXPECT_EQ(chain[i].context().cause(), cause);
+        }
+      }
+    }
+    EXPECT_TRUE(own[0]);
+    for (size_t i = 0; i < chain.size(); ++i) {
+      absl::Status expected = i == 0 ? kOne : chain[i - 1].context().cause();
+      for (size_t j = 0; j < at.size(); ++j) {
+        if (at[j] == i && own[j]) expected = causes[j];
+      }
+      EXPECT_EQ(chain[i].context().cause(), expected) << i;
+    }
+  });
+}
+
+TEST(CancelSimTest, AllAreDoneBeforeTheFirstCallback) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    std::vector<CancelScope> children;
+    for (int i = 0; i < 3; ++i) {
+      children.push_back(WithCancel(parent.context()));
+    }
+    CancelScope grandchild = WithCancel(children[1].context());
+    int ran = 0;
+    DoneCallback callback = parent.context().OnDone([&] {
+      ++ran;
+      for (const CancelScope& child : children) {
+        EXPECT_TRUE(child.context().done());
+      }
+      EXPECT_TRUE(grandchild.context().done());
+    });
+    Caller leaves([&] { CancelScope another = WithCancel(parent.context()); });
+    parent.Cancel();
+    EXPECT_EQ(ran, 1);
+  });
+}
+
+TEST(CancelSimTest, AChildMadeWhileTheParentEndsEndsToo) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    std::optional<CancelScope> child;
+    {
+      Caller caller([&] {
+        const bool late = parent.context().done();
+        child.emplace(WithCancel(parent.context()));
+        if (late) {
+          EXPECT_EQ(child->context().cause(), kOne);
+        }
+      });
+      parent.Cancel(kOne);
+    }
+    EXPECT_EQ(child->context().cause(), kOne);
+    EXPECT_FALSE(child->Cancel());
+  });
+}
+
+TEST(CancelSimTest, AGrandchildMadeWhileChildAndParentEndEndsToo) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    std::optional<CancelScope> grandchild;
+    Trace trace;
+    DoneCallback callback;
+    {
+      Caller makes([&] {
+        grandchild.emplace(WithCancel(child.context()));
+        callback = Register(grandchild->context(), trace);
+      });
+      Caller cancels([&] { child.Cancel(kTwo); });
+      parent.Cancel(kOne);
+    }
+    EXPECT_EQ(grandchild->context().cause(), child.context().cause());
+    EXPECT_TRUE(trace.HasRun());
+  });
+}
+
+TEST(CancelSimTest, TheLastReferenceOfAChildGoesWhileTheParentEnds) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    std::optional<CancelScope> child(WithCancel(parent.context()));
+    Caller caller([&] { child.reset(); });
+    parent.Cancel();
+  });
+}
+
+TEST(CancelSimTest, AFamilyIsDestroyedByThreeThreadsAtOnce) {
+  ExploreAll(Time::kRacing, [] {
+    std::optional<CancelScope> parent(WithCancel(Context()));
+    std::optional<CancelScope> child(WithCancel(parent->context()));
+    std::optional<CancelScope> grandchild(WithCancel(child->context()));
+    Caller first([&] { child.reset(); });
+    Caller second([&] { grandchild.reset(); });
+    parent.reset();
+  });
+}
+
+TEST(CancelSimTest, SiblingsComeAndGoWhileTheParentEnds) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    std::optional<CancelScope> oldest(WithCancel(parent.context()));
+    CancelScope stays = WithCancel(parent.context());
+    Trace trace;
+    DoneCallback callback = Register(stays.context(), trace);
+    {
+      Caller comes([&] {
+        CancelScope youngest = WithCancel(parent.context());
+        EXPECT_FALSE(youngest.Cancel(kTwo) &&
+                     youngest.context().cause() != kTwo);
+      });
+      Caller goes([&] { oldest.reset(); });
+      parent.Cancel(kOne);
+      EXPECT_TRUE(trace.HasRun());
+    }
+    EXPECT_EQ(stays.context().cause(), kOne);
+  });
+}
+
+TEST(CancelSimTest, CopiesOutliveTheScopeAndAreDone) {
+  ExploreAll(Time::kRacing, [] {
+    std::optional<CancelScope> scope(WithCancel(Context()));
+    Caller caller([context = scope->context()] {
+      CancelScope below = WithCancel(context);
+      context.AwaitDone();
+      EXPECT_EQ(context.cause(), kDropped);
+      below.context().AwaitDone();
+      EXPECT_EQ(below.context().cause(), kDropped);
+    });
+    scope.reset();
+  });
+}
+
+TEST(CancelSimTest, AnAssignmentEndsTheOldContextAlone) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    const Context old = scope.context();
+    Trace trace;
+    Caller caller([&] {
+      CancelScope below = WithCancel(old);
+      DoneCallback callback = Register(below.context(), trace);
+      old.AwaitDone();
+    });
+    CancelScope next = WithCancel(Context());
+    const Context context = next.context();
+    scope = std::move(next);
+    EXPECT_EQ(old.cause(), kDropped);
+    EXPECT_FALSE(context.done());
+    EXPECT_TRUE(scope.Cancel(kOne));
+  });
+}
+
+TEST(OnDoneSimTest, WhatIsRegisteredWhileTheContextEndsRunsOnce) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Trace trace;
+    DoneCallback callback;
+    {
+      Caller caller([&] { callback = Register(scope.context(), trace); });
+      scope.Cancel();
+    }
+    EXPECT_TRUE(trace.HasRun());
+    EXPECT_EQ(trace.ends.Read(), 1);
+  });
+}
+
+TEST(OnDoneSimTest, ItRunsBeforeTheCallThatEndsTheContextReturns) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Trace trace;
+    DoneCallback callback = Register(scope.context(), trace);
+    const auto cancel = [&](const absl::Status& cause) {
+      if (scope.Cancel(cause)) {
+        EXPECT_TRUE(trace.HasRun());
+        EXPECT_EQ(trace.ends.Read(), 1);
+      }
+    };
+    Caller caller([&] { cancel(kOne); });
+    cancel(kTwo);
+  });
+}
+
+TEST(OnDoneSimTest, TheEndOfAHandleWaitsForWhatRuns) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Trace trace;
+    std::optional<DoneCallback> callback(Register(scope.context(), trace));
+    Caller caller([&] { scope.Cancel(); });
+    callback.reset();
+    // Whatever still ran would race with these.
+    (void)trace.HasRun();
+    EXPECT_EQ(trace.ends.Read(), 1);
+    trace.ends.Write() = 0;
+    trace.runs.Write() = 0;
+  });
+}
+
+TEST(OnDoneSimTest, AnAssignmentToAHandleWaitsToo) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Trace old;
+    Trace next;
+    DoneCallback callback = Register(scope.context(), old);
+    {
+      Caller caller([&] { scope.Cancel(); });
+      callback = Register(scope.context(), next);
+      EXPECT_EQ(old.ends.Read(), 1);
+    }
+    EXPECT_TRUE(next.HasRun());
+    // Taken back only where it had not been its turn.
+    (void)old.HasRun();
+  });
+}
+
+TEST(OnDoneSimTest, ACallbackMayDestroyItsOwnHandle) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    bool ran = false;
+    std::optional<DoneCallback> callback;
+    callback = scope.context().OnDone([&] {
+      callback.reset();
+      ran = true;
+    });
+    Caller caller([&] { scope.Cancel(kOne); });
+    scope.Cancel(kTwo);
+    caller.Join();
+    EXPECT_TRUE(ran);
+    EXPECT_FALSE(callback.has_value());
+  });
+}
+
+TEST(OnDoneSimTest, ACallbackMayOverwriteItsOwnHandle) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Trace inner;
+    DoneCallback callback;
+    callback = scope.context().OnDone(
+        [&] { callback = Register(scope.context(), inner); });
+    Caller caller([&] { scope.Cancel(kOne); });
+    scope.Cancel(kTwo);
+    caller.Join();
+    EXPECT_TRUE(inner.HasRun());
+  });
+}
+
+// By the time a functor is destroyed, the handle that it is in may be the only
+// thing that keeps its context.
+TEST(OnDoneSimTest, ACallbackMayDestroyAllThatKeepsItsContext) {
+  ExploreAll(Time::kRacing, [] {
+    auto owner = std::make_unique<Owner>(Context());
+    sync::Shared<int> ends;
+    owner->callback = owner->scope.context().OnDone(
+        [&owner, end = AtEnd([&ends] { ++ends.Write(); })] { owner.reset(); });
+    {
+      CancelScope* const scope = &owner->scope;
+      Caller holds([context = scope->context()] { context.AwaitDone(); });
+      Caller cancels([scope] { scope->Cancel(); });
+    }
+    EXPECT_EQ(owner, nullptr);
+    EXPECT_EQ(ends.Read(), 1);
+  });
+}
+
+TEST(OnDoneSimTest, ACallbackMayDestroyTheHandleOfTheNext) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Trace before;
+    Trace after;
+    std::optional<DoneCallback> next;
+    std::optional<DoneCallback> previous(Register(scope.context(), before));
+    DoneCallback callback = scope.context().OnDone([&] {
+      EXPECT_TRUE(before.HasRun());
+      previous.reset();
+      next.reset();
+      EXPECT_EQ(after.ends.Read(), 1);
+    });
+    next = Register(scope.context(), after);
+    Caller caller([&] { scope.Cancel(kOne); });
+    scope.Cancel(kTwo);
+    caller.Join();
+    EXPECT_FALSE(after.HasRun());
+    EXPECT_EQ(after.ends.Read(), 1);
+  });
+}
+
+TEST(OnDoneSimTest, HandlesGoWhileAnotherOnesCallbackIsStuck) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Gate release;
+    Trace before;
+    Trace after;
+    std::optional<DoneCallback> previous(Register(scope.context(), before));
+    DoneCallback slow = scope.context().OnDone([&] { release.Pass(); });
+    std::optional<DoneCallback> next(Register(scope.context(), after));
+    Caller caller([&] { scope.Cancel(); });
+    // Neither waits for the one between.
+    previous.reset();
+    next.reset();
+    EXPECT_EQ(before.ends.Read(), 1);
+    EXPECT_EQ(after.ends.Read(), 1);
+    release.Open();
+  });
+}
+
+TEST(OnDoneSimTest, TheEndOfAScopeWaitsForNoCallbackOfAnotherThread) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    std::optional<CancelScope> child(WithCancel(parent.context()));
+    Gate release;
+    Gate running;
+    DoneCallback callback = child->context().OnDone([&] {
+      running.Open();
+      release.Pass();
+    });
+    Caller caller([&] { parent.Cancel(); });
+    running.Pass();
+    child.reset();
+    release.Open();
+  });
+}
+
+TEST(OnDoneSimTest, OneContextsCallbacksRunInOrderOneAfterAnother) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    // A race if two threads share the callbacks of a context.
+    sync::Shared<std::vector<int>> order;
+    std::vector<DoneCallback> callbacks;
+    for (int i = 0; i < 3; ++i) {
+      callbacks.push_back(child.context().OnDone([&order, i] {
+        sync::Yield();
+        order.Write().push_back(i);
+      }));
+    }
+    {
+      Caller caller([&] { child.Cancel(kTwo); });
+      parent.Cancel(kOne);
+    }
+    EXPECT_EQ(order.Read(), (std::vector<int>{0, 1, 2}));
+  });
+}
+
+TEST(OnDoneSimTest, AParentsCallbacksRunBeforeThoseOfTheChildrenThatEndWithIt) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    Trace of_parent;
+    DoneCallback first = child.context().OnDone([&] {
+      if (child.context().cause() == kOne) {
+        EXPECT_TRUE(of_parent.HasRun());
+      }
+    });
+    DoneCallback second = Register(parent.context(), of_parent);
+    Caller caller([&] { child.Cancel(kTwo); });
+    parent.Cancel(kOne);
+  });
+}
+
+TEST(OnDoneSimTest, ACallbackMayCancelItsParent) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    bool by_child = false;
+    bool by_callback = false;
+    bool by_caller = false;
+    DoneCallback callback =
+        child.context().OnDone([&] { by_callback = parent.Cancel(kThree); });
+    {
+      Caller caller([&] { by_caller = parent.Cancel(kOne); });
+      by_child = child.Cancel(kTwo);
+    }
+    EXPECT_NE(by_caller, by_callback);
+    EXPECT_EQ(parent.context().cause(), by_caller ? kOne : kThree);
+    EXPECT_EQ(child.context().cause(), by_child ? kTwo : kOne);
+  });
+}
+
+TEST(OnDoneSimTest, TwoCallbacksMayCancelEachOthersContexts) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope one = WithCancel(Context());
+    CancelScope two = WithCancel(Context());
+    Trace of_one;
+    Trace of_two;
+    DoneCallback first = one.context().OnDone([&] {
+      two.Cancel(kOne);
+      of_one.Run();
+    });
+    DoneCallback second = two.context().OnDone([&] {
+      one.Cancel(kTwo);
+      of_two.Run();
+    });
+    {
+      Caller caller([&] { one.Cancel(kOne); });
+      two.Cancel(kTwo);
+    }
+    EXPECT_TRUE(of_one.HasRun());
+    EXPECT_TRUE(of_two.HasRun());
+  });
+}
+
+TEST(OnDoneSimTest, NoLockIsHeldWhereTheUsersCodeRuns) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    const Context context = scope.context();
+    int used = 0;
+    const auto use = [&] {
+      CancelScope child = WithCancel(context);
+      DoneCallback again = context.OnDone([] {});
+      ++used;
+    };
+    std::optional<DoneCallback> callback(
+        context.OnDone([use, end = AtEnd(use)] { use(); }));
+    {
+      Caller caller([&] { scope.Cancel(); });
+      callback.reset();
+    }
+    EXPECT_TRUE(used == 1 || used == 2) << used;
+  });
+}
+
+// Registers and takes back, here and below, while the context ends.
+void ComeAndGo(const Context& context, Trace& here, Trace& below) {
+  std::optional<DoneCallback> kept(Register(context, here));
+  CancelScope child = WithCancel(context);
+  DoneCallback callback = Register(child.context(), below);
+  kept.reset();
+  EXPECT_EQ(here.ends.Read(), 1);
+  (void)here.HasRun();
+}
+
+TEST(OnDoneSimTest, RegistrationWithdrawalAndEndAllRace) {
+  ExploreAll(Time::kRacing, [] {
+    std::optional<CancelScope> scope(WithCancel(Context()));
+    std::array<Trace, 2> traces;
+    {
+      Caller caller([&, context = scope->context()] {
+        ComeAndGo(context, traces[0], traces[1]);
+      });
+      scope.reset();
+    }
+    (void)traces[1].HasRun();
+    EXPECT_EQ(traces[1].ends.Read(), 1);
+  });
+  ExploreMany(Time::kRacing, [] {
+    std::optional<CancelScope> scope(WithCancel(Context()));
+    const Context context = scope->context();
+    std::array<Trace, 4> traces;
+    {
+      Caller first([&] { ComeAndGo(context, traces[0], traces[1]); });
+      Caller second([&] { ComeAndGo(context, traces[2], traces[3]); });
+      scope.reset();
+    }
+    for (const Trace& trace : traces) {
+      (void)trace.HasRun();
+      EXPECT_EQ(trace.ends.Read(), 1);
+    }
+  });
+}
+
+// Someone who waits for something else as well, on a condition variable of its
+// own; Go calls it AfterFunc.
+TEST(OnDoneSimTest, WakesWhoeverWaitsOnAConditionVariable) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    const Context& context = scope.context();
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    Caller caller([&] { scope.Cancel(); });
+    DoneCallback wake = context.OnDone([&] {
+      sync::MutexLock lock(&mutex);
+      changed.SignalAll();
+    });
+    sync::MutexLock lock(&mutex);
+    while (!context.done()) changed.Wait(&mutex);
+  });
+}
+
+TEST(WaitSimTest, TheEndWakesAllWhoAwaitIt) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Caller caller([&] {
+      scope.context().AwaitDone();
+      EXPECT_TRUE(scope.context().done());
+    });
+    scope.Cancel();
+  });
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    CancelScope child = WithCancel(scope.context());
+    Caller first([&] { scope.context().AwaitDone(); });
+    Caller second([&] { scope.context().AwaitDone(); });
+    Caller third([&] {
+      child.context().AwaitDone();
+      EXPECT_TRUE(scope.context().done());
+    });
+    scope.Cancel();
+  });
+}
+
+TEST(WaitSimTest, AwaitDoneUntilIsWokenOrLate) {
+  const auto body = [] {
+    CancelScope scope = WithCancel(Context());
+    const absl::Time until = sync::Now() + kTick;
+    const auto wait = [&] {
+      if (scope.context().AwaitDoneUntil(until)) {
+        EXPECT_TRUE(scope.context().done());
+      } else {
+        EXPECT_GE(sync::Now(), until);
+      }
+    };
+    Caller first(wait);
+    Caller second(wait);
+    sync::SleepFor(kTick);
+    scope.Cancel();
+  };
+  ExploreMany(Time::kRacing, body);
+  ExploreAll(Time::kQuiescent, body);
+}
+
+TEST(WaitSimTest, SleepForIsWokenByCancelAtOnce) {
+  ExploreAll(Time::kQuiescent, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope scope = WithCancel(parent.context());
+    const absl::Time start = sync::Now();
+    const auto sleep = [&] {
+      EXPECT_EQ(scope.context().SleepFor(absl::Hours(1)),
+                scope.context().status());
+      EXPECT_EQ(sync::Now() - start, kTick);
+      EXPECT_TRUE(absl::IsCancelled(scope.context().status()));
+    };
+    Caller first(sleep);
+    Caller second(sleep);
+    sync::SleepFor(kTick);
+    parent.Cancel();
+  });
+}
+
+TEST(WaitSimTest, SleepForTakesAsLongAsItSays) {
+  ExploreAll(Time::kQuiescent, [] {
+    CancelScope scope = WithCancel(Context());
+    const absl::Time start = sync::Now();
+    const auto sleep = [&](const Context& context, int ticks) {
+      EXPECT_TRUE(context.SleepFor(ticks * kTick).ok());
+      EXPECT_EQ(sync::Now() - start, ticks * kTick);
+    };
+    Caller on_default([&] { sleep(Context(), 1); });
+    Caller on_other([&] { sleep(scope.context(), 2); });
+    sleep(WithoutCancel(scope.context()), 3);
+  });
+}
+
+TEST(WaitSimTest, SleepForIsNeverOverTooEarly) {
+  const auto body = [] {
+    CancelScope scope = WithCancel(Context());
+    const auto sleep = [&] {
+      const absl::Time start = sync::Now();
+      const absl::Status status = scope.context().SleepFor(kTick);
+      if (status.ok()) {
+        EXPECT_GE(sync::Now() - start, kTick);
+      } else {
+        EXPECT_EQ(status, scope.context().status());
+      }
+    };
+    Caller first(sleep);
+    Caller second([&] {
+      sync::SleepFor(kTick);
+      scope.Cancel();
+    });
+    sleep();
+  };
+  ExploreMany(Time::kRacing, body);
+  ExploreAll(Time::kQuiescent, body);
+}
+
+TEST(DeadlineSimTest, ComesOnTime) {
+  ExploreMany(Time::kQuiescent, [] {
+    const absl::Time start = sync::Now();
+    CancelScope early = WithTimeout(Context(), kTick, kOne);
+    CancelScope late = WithTimeout(Context(), 2 * kTick, kTwo);
+    CancelScope below = WithTimeout(late.context(), absl::Hours(1), kThree);
+    const auto wait = [&](const Context& context, int ticks,
+                          const absl::Status& cause) {
+      context.AwaitDone();
+      EXPECT_EQ(sync::Now() - start, ticks * kTick);
+      EXPECT_EQ(context.cause(), cause);
+      EXPECT_TRUE(absl::IsDeadlineExceeded(context.status()));
+    };
+    Caller first([&] { wait(early.context(), 1, kOne); });
+    Caller second([&] { wait(late.context(), 2, kTwo); });
+    EXPECT_TRUE(
+        absl::IsDeadlineExceeded(below.context().SleepFor(absl::Hours(1))));
+    wait(below.context(), 2, kTwo);
+  });
+}
+
+TEST(DeadlineSimTest, EitherItOrCancelEndsTheContext) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithTimeout(Context(), kTick, kOne);
+    const Context& context = scope.context();
+    Trace trace;
+    const sync::ThreadId caller = sync::CurrentThreadId();
+    DoneCallback callback = context.OnDone([&] {
+      if (context.cause() == kOne) {
+        EXPECT_GE(sync::Now(), context.deadline());
+        // Where the context was done by then, it runs here and now.
+        if (sync::CurrentThreadId() != caller) {
+          EXPECT_EQ(Executor::Current(), &DefaultExecutor());
+        }
+      } else {
+        EXPECT_EQ(sync::CurrentThreadId(), caller);
+      }
+      trace.Run();
+    });
+    const bool cancelled = scope.Cancel(kTwo);
+    EXPECT_EQ(context.cause(), cancelled ? kTwo : kOne);
+    EXPECT_EQ(context.status().code(),
+              cancelled ? absl::StatusCode::kCancelled
+                        : absl::StatusCode::kDeadlineExceeded);
+    callback = DoneCallback();
+    if (cancelled) {
+      EXPECT_TRUE(trace.HasRun());
+    }
+  });
+}
+
+// The timer, which its maker arms, against whoever ends the context before or
+// after and takes it back. A timer that stays is found at the end of the run.
+TEST(DeadlineSimTest, IsTakenBackByTheParentsEnd) {
+  const auto body = [] {
+    CancelScope parent = WithCancel(Context());
+    std::optional<CancelScope> child;
+    {
+      Caller caller([&] {
+        child.emplace(WithTimeout(parent.context(), absl::Hours(1), kTwo));
+      });
+      parent.Cancel(kOne);
+    }
+    const absl::Status cause = child->context().cause();
+    // In racing time an hour is over soon.
+    EXPECT_TRUE(cause == kOne || cause == kTwo) << cause;
+  };
+  ExploreMany(Time::kRacing, body);
+  ExploreAll(Time::kQuiescent, body);
+}
+
+TEST(DeadlineSimTest, ComesWhileEverythingIsDestroyed) {
+  ExploreMany(Time::kRacing, [] {
+    std::optional<CancelScope> parent(WithCancel(Context()));
+    std::optional<CancelScope> child(WithTimeout(parent->context(), kTick));
+    Trace trace;
+    std::optional<DoneCallback> callback(Register(child->context(), trace));
+    Caller first([&] { parent.reset(); });
+    Caller second([&] { callback.reset(); });
+    child.reset();
+  });
+}
+
+TEST(DeadlineSimTest, ItsCallbackMayDestroyEverything) {
+  const auto body = [] {
+    CancelScope scope = WithTimeout(Context(), kTick);
+    auto owner = std::make_unique<Owner>(scope.context());
+    Gate made;
+    Gate destroyed;
+    const sync::ThreadId maker = sync::CurrentThreadId();
+    DoneCallback callback = owner->scope.context().OnDone([&] {
+      if (sync::CurrentThreadId() != maker) {
+        made.Pass();
+        owner.reset();
+      }
+      destroyed.Open();
+    });
+    owner->callback = std::move(callback);
+    made.Open();
+    destroyed.Pass();
+  };
+  ExploreMany(Time::kRacing, body);
+  ExploreAll(Time::kQuiescent, body);
+}
+
+TEST(DeadlineSimTest, TheEndOfAHandleWaitsForACallbackOnTheExecutor) {
+  const auto body = [] {
+    CancelScope scope = WithTimeout(Context(), kTick);
+    Trace trace;
+    std::optional<DoneCallback> callback(Register(scope.context(), trace));
+    sync::SleepFor(kTick);
+    callback.reset();
+    (void)trace.HasRun();
+    EXPECT_EQ(trace.ends.Read(), 1);
+  };
+  ExploreMany(Time::kRacing, body);
+  ExploreAll(Time::kQuiescent, body);
+}
+
+// Whichever comes first is the child's own; but a parent's earlier deadline
+// wins, and its cause, also before its timer gets to run.
+TEST(DeadlineSimTest, AParentsEarlierOneWinsAndItsCause) {
+  const auto body = [] {
+    CancelScope parent = WithTimeout(Context(), kTick, kOne);
+    CancelScope between = WithCancel(parent.context());
+    CancelScope child = WithTimeout(between.context(), kTick, kTwo);
+    CancelScope grandchild = WithCancel(child.context());
+    EXPECT_EQ(child.context().deadline(), parent.context().deadline());
+    grandchild.context().AwaitDone();
+    EXPECT_EQ(child.context().cause(), kOne);
+    EXPECT_EQ(grandchild.context().cause(), kOne);
+    EXPECT_TRUE(absl::IsDeadlineExceeded(child.context().status()));
+    EXPECT_GE(sync::Now(), parent.context().deadline());
+  };
+  ExploreMany(Time::kRacing, body);
+  ExploreAll(Time::kQuiescent, body);
+}
+
+TEST(DeadlineSimTest, TwoOfThemAndACancelRace) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope parent = WithTimeout(Context(), 2 * kTick, kOne);
+    CancelScope child = WithTimeout(parent.context(), kTick, kTwo);
+    bool cancelled = false;
+    {
+      Caller caller([&] {
+        sync::SleepFor(kTick);
+        cancelled = parent.Cancel(kThree);
+      });
+      child.context().AwaitDone();
+    }
+    const absl::Status above = parent.context().cause();
+    EXPECT_EQ(above, cancelled ? kThree : kOne);
+    const absl::Status below = child.context().cause();
+    EXPECT_TRUE(below == kTwo || below == above) << below;
+    EXPECT_EQ(absl::IsCancelled(child.context().status()), below == kThree);
+  });
+}
+
+// Counts those that live.
+class Counted {
+ public:
+  explicit Counted(sync::Shared<int>* alive) : alive_(alive) {
+    ++alive_->Write();
+  }
+  Counted(Counted&& other) noexcept
+      : alive_(std::exchange(other.alive_, nullptr)) {}
+  ~Counted() {
+    if (alive_ != nullptr) --alive_->Write();
+  }
+
+  bool lives() const { return alive_ != nullptr; }
+
+ private:
+  sync::Shared<int>* alive_;
+};
+
+struct Key {
+  using Type = Counted;
+};
+
+TEST(ValueSimTest, LivesAsLongAsAnyContextThatHasIt) {
+  ExploreAll(Time::kRacing, [] {
+    sync::Shared<int> alive;
+    {
+      std::optional<CancelScope> scope;
+      {
+        const Context context = WithValue<Key>(Context(), Counted(&alive));
+        scope.emplace(WithCancel(context));
+      }
+      Caller caller([context = scope->context()] {
+        EXPECT_TRUE(context.value<Key>()->lives());
+      });
+      const Context shield = WithoutCancel(scope->context());
+      scope.reset();
+      EXPECT_TRUE(shield.value<Key>()->lives());
+    }
+    EXPECT_EQ(alive.Read(), 0);
+  });
+}
+
+TEST(ShieldSimTest, OutlivesTheEndOfItsParent) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    {
+      Caller caller([&] {
+        CancelScope shield = WithCancel(WithoutCancel(parent.context()));
+        parent.context().AwaitDone();
+        EXPECT_FALSE(shield.context().done());
+        EXPECT_TRUE(shield.context().SleepFor(kTick).ok());
+        EXPECT_TRUE(shield.Cancel(kTwo));
+      });
+      parent.Cancel(kOne);
+    }
+    EXPECT_EQ(parent.context().cause(), kOne);
+  });
+}
+
+}  // namespace
+}  // namespace cohort
