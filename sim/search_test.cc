@@ -491,18 +491,17 @@ TEST(SeedTest, NeighboursHaveNothingInCommon) {
     (void)Search(
         {.strategy = Strategy::RandomWalk(), .schedules = 20, .seed = seed},
         [&] {
+          sync::Mutex mutex;
           std::string order;
-          {
-            Caller a([&] {
-              for (int i = 0; i < 10; ++i) {
-                sync::Point("");
-                order += 'a';
-              }
-            });
+          const auto append = [&](char letter) {
             for (int i = 0; i < 10; ++i) {
-              sync::Point("");
-              order += 'b';
+              sync::MutexLock lock(&mutex);
+              order += letter;
             }
+          };
+          {
+            Caller a([&] { append('a'); });
+            append('b');
           }
           orders.push_back(order);
         });
@@ -542,6 +541,23 @@ TEST(ThreadLocalTest, IsOfASimulatedThread) {
       Caller b(count);
     }
     Check(destroyed == 2, "destroyed at the ends of their threads");
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
+struct MadeOnce {
+  MadeOnce() { value.Write() = 1; }
+  sync::Shared<int> value;
+};
+MadeOnce* Make() { return new MadeOnce; }
+
+TEST(ProcessWideTest, IsMadeBeforeAnybodyUsesIt) {
+  const Result result = Search({.schedules = 500}, [] {
+    const auto use = [] {
+      Check(sync::ProcessWide<Make>().value.Read() == 1, "made");
+    };
+    Caller other(use);
+    use();
   });
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
 }

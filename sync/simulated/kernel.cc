@@ -523,16 +523,23 @@ void Kernel::RunBody() {
 // Of the current thread or of the run; the last one first. One may make
 // another.
 void Kernel::DestroyAll(std::vector<Local>& objects) {
-  while (!objects.empty()) {
-    const Local last = objects.back();
+  while (true) {
+    void* object = nullptr;
+    Destroy destroy = nullptr;
+    OnHost([&] {
+      if (objects.empty()) return;
+      object = objects.back().object;
+      destroy = objects.back().destroy;
+    });
+    if (object == nullptr) return;
     // It may still be asked for while it is being destroyed.
     {
       Outside thread(*this);
-      last.destroy(last.object);
+      destroy(object);
     }
     OnHost([&] {
-      std::erase_if(objects, [&last](const Local& local) {
-        return local.object == last.object;
+      std::erase_if(objects, [object](const Local& local) {
+        return local.object == object;
       });
     });
   }
@@ -1100,7 +1107,7 @@ void Kernel::Read(SharedCore& shared, Site site) {
   }
   if (shared.reads_ == nullptr) {
     shared.reads_ = NewInArena<VectorClock>();
-    std::fill(std::begin(shared.reads_->at), std::end(shared.reads_->at), 0);
+    *shared.reads_ = VectorClock{};
   }
   shared.reads_->at[current_] = mine.at[current_];
   shared.read_at_ = site;
@@ -1267,25 +1274,52 @@ void* Kernel::MakeOutside(Make make) {
 
 void* Kernel::ThreadLocal(const void* key, Make make, Destroy destroy) {
   Inside kernel(*this);
-  for (const Local& local : current().locals) {
-    if (local.key == key) return local.object;
-  }
-  void* const object = MakeOutside(make);
-  OnHost([&] { current().locals.push_back({key, object, destroy}); });
+  void* object = nullptr;
+  OnHost([&] { object = Find(current().locals, key).object; });
+  if (object != nullptr) return object;
+  object = MakeOutside(make);
+  OnHost([&] {
+    const Local local = {.key = key, .object = object, .destroy = destroy};
+    current().locals.push_back(local);
+  });
   return object;
 }
 
 void* Kernel::RunWide(const void* key, Make make, Destroy destroy) {
   Inside kernel(*this);
-  for (const Local& object : run_wide_) {
-    if (object.key == key) return object.object;
+  void* object = nullptr;
+  VectorClock* made = nullptr;
+  OnHost([&] {
+    const Local found = Find(run_wide_, key);
+    object = found.object;
+    made = found.made;
+  });
+  if (object == nullptr) {
+    // As the initialization of a static object is: nobody sees half of it, and
+    // it happens before whatever the others do with the object.
+    const bool outer = undivided_;
+    undivided_ = true;
+    object = MakeOutside(make);
+    undivided_ = outer;
+    made = NewInArena<VectorClock>();
+    ReleaseTo(made);
+    TsanRelease(made);
+    OnHost([&] {
+      const Local local = {
+          .key = key, .object = object, .destroy = destroy, .made = made};
+      run_wide_.push_back(local);
+    });
   }
-  // As the initialization of a static object is: nobody sees half of it.
-  const bool outer = std::exchange(undivided_, true);
-  void* const object = MakeOutside(make);
-  undivided_ = outer;
-  OnHost([&] { run_wide_.push_back({key, object, destroy}); });
+  AcquireFrom(made);
+  TsanAcquire(made);
   return object;
+}
+
+Kernel::Local Kernel::Find(const std::vector<Local>& objects, const void* key) {
+  for (const Local& object : objects) {
+    if (object.key == key) return object;
+  }
+  return {};
 }
 
 // Or is about to be.

@@ -162,9 +162,10 @@ class Kernel {
   enum class Quiescing { kNot, kBusy, kAll };
 
   struct Local {
-    const void* key;
-    void* object;
-    Destroy destroy;
+    const void* key = nullptr;
+    void* object = nullptr;
+    Destroy destroy = nullptr;
+    VectorClock* made = nullptr;  // where others than its maker use it
   };
 
   struct Thread {
@@ -200,6 +201,7 @@ class Kernel {
 
   int Spawn(ThreadStart* start, Site site);
   void* MakeOutside(Make make);
+  static Local Find(const std::vector<Local>& objects, const void* key);
   void TsanAcquire(void* object) const;
   void TsanRelease(void* object) const;
   void AdoptThreads(const Fiber& fiber);
