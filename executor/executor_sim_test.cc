@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/base/log_severity.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
@@ -39,10 +40,17 @@ constexpr absl::Duration kTick = absl::Milliseconds(1);
 // Where something else than a wake-up makes the pool go on, time has passed.
 sim::Options Quiescent() { return {.time = sim::Time::kQuiescent}; }
 
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+// What these look for takes no more than some schedules, and they are slow.
+constexpr bool kSome = true;
+#else
+constexpr bool kSome = false;
+#endif
+
 // A complete search: of a body so small that there is nothing else to choose.
 sim::Options AllSchedules() {
   return {.strategy = sim::Strategy::DepthFirst(),
-          .schedules = 1'000'000,
+          .schedules = kSome ? 1'000 : 1'000'000,
           .time = sim::Time::kQuiescent,
           .stale_loads = false,
           .spurious_wake_ups = 0};
@@ -50,7 +58,7 @@ sim::Options AllSchedules() {
 
 void ExploreAll(sim::Options options, absl::FunctionRef<void()> body) {
   const sim::Result result = sim::Explore(options, body);
-  EXPECT_TRUE(result.complete);
+  EXPECT_TRUE(result.complete || kSome);
   EXPECT_GT(result.schedules, 1);
   ::testing::Test::RecordProperty("schedules",
                                   std::to_string(result.schedules));

@@ -166,10 +166,15 @@ Core::Frame::~Frame() {
         absl::StrCat(core->Label(), ": task ", index, " ended its thread"));
   }
   const bool failed = !status->ok();
-  const bool first = failed && core->RecordError(index, *status, exception);
+  absl::Status first;
+  if (failed) first = core->RecordError(index, *status, exception);
   exception = nullptr;  // as the functor
   sync::Point("task.recorded");
-  if (first && core->policy_.cancel_on_error) core->scope_.Cancel(*status);
+  // Also after a later error: whoever had the first may not have come to this,
+  // and nothing must start in the slot that is freed below.
+  if (!first.ok() && core->policy_.cancel_on_error) {
+    core->scope_.Cancel(std::move(first));
+  }
   sync::Point("cancel.fired");
   if (lineage_ != nullptr) lineage_->End();
   Current() = below_;
@@ -185,19 +190,21 @@ Core::Frame::~Frame() {
       ++(failed ? core->failed_ : core->succeeded_);
     }
     core->AcceptParked();
+    int64_t here = 0;
     if (go_on != nullptr && *go_on) {
       *go_on = core->Startable() > core->runners_coming_;
-      if (*go_on) ++core->runners_coming_;
+      if (*go_on) here = 1;
+      core->runners_coming_ += here;
     }
-    runners = core->ClaimRunners();
+    runners = core->ClaimRunners(here);
     core->WakeIfFinished();
   }
   sync::Point("task.uncounted");
-  core->SendRunners(runners);
+  if (runners > 0) SendRunners(sync::RefPtr<Core>::Share(core), runners);
 }
 
-bool Core::RecordError(int64_t index, const absl::Status& status,
-                       std::exception_ptr& exception) {
+absl::Status Core::RecordError(int64_t index, const absl::Status& status,
+                               std::exception_ptr& exception) {
   sync::MutexLock lock(&mutex_);
   // What a task returns because it was told to stop is no cause of its own.
   const absl::Status cancelled = context().status();
@@ -205,20 +212,20 @@ bool Core::RecordError(int64_t index, const absl::Status& status,
       (absl::IsCancelled(status) || status.code() == cancelled.code() ||
        status == context().cause())) {
     cut_short_ = true;
-    return false;
+    return absl::OkStatus();
   }
   if (exception != nullptr && !std::exchange(had_exception_, true)) {
     exception_.swap(exception);
   }
   const bool first = first_error_.ok();
   if (first) first_error_ = status;
-  if (!first && !policy_.keep_all_errors) return false;
+  if (!first && !policy_.keep_all_errors) return first_error_;
   if (errors_.size() < kMaxErrors) {
     errors_.push_back({.index = index, .status = status});
   } else {
     ++errors_dropped_;
   }
-  return first;
+  return first_error_;
 }
 
 sync::RefPtr<Core> Core::Create(const Context& parent, Policy policy) {
@@ -283,7 +290,6 @@ bool Core::HasPlace() const {
 void Core::Accept(Entries& entry) {
   entry.front().index = accepted_++;
   queue_.splice(queue_.end(), entry);
-  if (helpers_ > 0) work_.Signal();
 }
 
 void Core::AcceptParked() {
@@ -302,7 +308,8 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
   Parked submission;
   submission.entry.push_back({.task = std::move(task)});
   sync::Point("submit.checked");
-  // Of one that parks: the group may be destroyed as soon as it has an answer.
+  // The group may be destroyed as soon as the task has run, or the submission
+  // that parks has its answer.
   sync::RefPtr<Core> self;
   bool parked = false;
   int64_t runners = 0;
@@ -324,14 +331,14 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
     parked = !has_place && !InsideTaskTree();
     if (parked) {
       parked_.push_back(&submission);
-      self = sync::RefPtr<Core>::Share(this);
     } else {
       Accept(submission.entry);
       runners = ClaimRunners();
     }
+    if (parked || runners > 0) self = sync::RefPtr<Core>::Share(this);
   }
   if (!parked) {
-    SendRunners(runners);
+    SendRunners(std::move(self), runners);
     return Admission::kAccepted;
   }
   sync::Point("submit.park");
@@ -349,17 +356,23 @@ int64_t Core::Startable() const {
   return std::clamp<int64_t>(limit_ - running_ + self_waiting_, 0, queued);
 }
 
-int64_t Core::ClaimRunners() {
-  const int64_t missing = std::max<int64_t>(0, Startable() - runners_coming_);
+int64_t Core::ClaimRunners(int64_t here) {
+  const int64_t startable = Startable();
+  // Also where runners are coming: these may be stuck in the executor behind
+  // the very tasks that wait.
+  for (int64_t i = std::min(startable - here, helpers_); i > 0; --i) {
+    work_.Signal();
+  }
+  const int64_t missing = std::max<int64_t>(0, startable - runners_coming_);
   runners_coming_ += missing;
-  if (missing > 0 && helpers_ > 0) work_.Signal();
   return missing;
 }
 
-void Core::SendRunners(int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    executor_.Submit([core = sync::RefPtr<Core>::Share(this)] { core->Run(); });
-  }
+void Core::SendRunners(sync::RefPtr<Core> self, int64_t count) {
+  if (count == 0) return;
+  Executor& executor = self->executor_;
+  for (; count > 1; --count) executor.Submit([core = self] { core->Run(); });
+  executor.Submit([core = std::move(self)] { core->Run(); });
 }
 
 bool Core::Take(Entries& entry) {
@@ -438,6 +451,7 @@ void Core::OnCancelled() {
       parked->answered.Signal();
     }
     parked_.clear();
+    WakeIfFinished();  // where nothing but these was outstanding
   }
   if (count == 0) return;
   skipped.clear();
@@ -515,7 +529,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   bool expired = false;
   if (runners > 0) {
     mutex_.Unlock();
-    SendRunners(runners);
+    SendRunners(sync::RefPtr<Core>::Share(this), runners);
     mutex_.Lock();
   }
   while (!Finished(inside, round) && !expired) {
@@ -575,14 +589,16 @@ absl::Status Core::EndedByWait() const {
 
 void Core::SetLimit(int limit) {
   CheckSize("SetLimit: limit", limit);
+  sync::RefPtr<Core> self;  // as in Submit
   int64_t runners = 0;
   {
     sync::MutexLock lock(&mutex_);
     limit_ = limit;
     AcceptParked();
     runners = ClaimRunners();
+    if (runners > 0) self = sync::RefPtr<Core>::Share(this);
   }
-  SendRunners(runners);
+  SendRunners(std::move(self), runners);
 }
 
 void Core::Close() {

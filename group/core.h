@@ -19,6 +19,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -67,7 +68,11 @@ class Core {
   // since these might take longer.
   absl::Status WaitUntil(sync::SteadyTime deadline);
 
-  bool Cancel(absl::Status cause) { return scope_.Cancel(std::move(cause)); }
+  bool Cancel(absl::Status cause) {
+    // Whoever waits is told before this returns, and may destroy the group.
+    const auto self = sync::RefPtr<Core>::Share(this);
+    return scope_.Cancel(std::move(cause));
+  }
   void SetLimit(int limit);
 
   // What a group's destructor does: cancels, waits, and cuts the core off from
@@ -110,9 +115,11 @@ class Core {
   // Tasks that may start now.
   int64_t Startable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How many runners have to be sent so that each of these has one; they then
-  // count as coming.
-  int64_t ClaimRunners() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendRunners(int64_t count);
+  // count as coming. Wakes helpers for them too, except for so many that the
+  // caller takes itself. To be called after every change that lets more start.
+  int64_t ClaimRunners(int64_t here = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `self` may be null if `count` is 0.
+  static void SendRunners(sync::RefPtr<Core> self, int64_t count);
   void Run();
 
   // Takes a slot and the oldest task, if there are both.
@@ -121,9 +128,10 @@ class Core {
   // counts as a runner that is coming.
   bool RunTaken(Entries& entry, bool may_go_on);
   absl::Status Invoke(Entry& entry, std::exception_ptr& exception);
-  // True for the group's first error. Takes the exception, if it is the first.
-  bool RecordError(int64_t index, const absl::Status& status,
-                   std::exception_ptr& exception);
+  // Returns the group's first error, which may be this one; OK if this is an
+  // echo of the cancellation. Takes the exception, if it is the first.
+  absl::Status RecordError(int64_t index, const absl::Status& status,
+                           std::exception_ptr& exception);
 
   void OnCancelled();
 

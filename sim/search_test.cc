@@ -523,11 +523,11 @@ TEST(ThreadLocalTest, IsOfASimulatedThread) {
       if (destroyed != nullptr) ++*destroyed;
     }
     int value = 0;
-    int* destroyed = nullptr;
+    sync::Atomic<int>* destroyed = nullptr;
   };
   const Result result = Search({.schedules = 500}, [] {
     using Local = sync::ThreadLocal<Counted, Tag>;
-    int destroyed = 0;
+    sync::Atomic<int> destroyed = 0;
     {
       const auto count = [&] {
         Local::Get().destroyed = &destroyed;
@@ -540,7 +540,7 @@ TEST(ThreadLocalTest, IsOfASimulatedThread) {
       Caller a(count);
       Caller b(count);
     }
-    Check(destroyed == 2, "destroyed at the ends of their threads");
+    Check(destroyed.load() == 2, "destroyed at the ends of their threads");
   });
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
 }

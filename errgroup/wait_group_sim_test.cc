@@ -1,0 +1,228 @@
+// errgroup::WaitGroup on every schedule that the search comes across.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/errgroup/group.h"
+#include "cohort/errgroup/wait_group.h"
+#include "cohort/executor/pools.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "gtest/gtest.h"
+
+namespace cohort::errgroup {
+namespace {
+
+using ::cohort::testing::Caller;
+
+const absl::Status kOne = absl::NotFoundError("one");
+const absl::Status kTwo = absl::AbortedError("two");
+const absl::Status kStop = absl::InvalidArgumentError("stop");
+
+// A complete search, which is a proof for the body.
+void ExploreAll(absl::FunctionRef<void()> body) {
+  const sim::Result result =
+      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
+                    .schedules = 1'000'000,
+                    .stale_loads = false,
+                    .spurious_wake_ups = 0},
+                   body);
+  EXPECT_TRUE(result.complete);
+  EXPECT_GT(result.schedules, 1);
+  ::testing::Test::RecordProperty("schedules",
+                                  std::to_string(result.schedules));
+}
+
+TEST(WaitGroupSimTest, WaitReturnsWhenAllIsDoneAndSeesIt) {
+  sim::Explore({.schedules = 5000}, [] {
+    WaitGroup group;
+    sync::Shared<int> first(0);
+    sync::Shared<int> second(0);
+    group.Add(2);
+    Caller one([&] {
+      first.Write() = 1;
+      group.Done();
+    });
+    Caller two([&] {
+      second.Write() = 2;
+      group.Done();
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(first.Read() + second.Read(), 3);
+  });
+}
+
+TEST(WaitGroupSimTest, EveryWaiterGetsTheSameErrors) {
+  sim::Explore({.schedules = 5000}, [] {
+    WaitGroup group;
+    group.Add(2);
+    Caller one([&group] {
+      group.Error(kOne);
+      group.Done();
+    });
+    Caller two([&group] {
+      group.Error(kTwo);
+      group.Done();
+    });
+    absl::Status theirs;
+    Caller other([&] { theirs = group.Wait(); });
+    const absl::Status mine = group.Wait();
+    other.Join();
+    EXPECT_EQ(mine, theirs);
+    const std::vector<absl::Status> errors = group.errors();
+    EXPECT_EQ(errors.size(), 2);
+    EXPECT_EQ(mine, MultiError(errors));
+  });
+}
+
+TEST(WaitGroupSimTest, WorkMayAddWork) {
+  sim::Explore({.schedules = 5000}, [] {
+    WaitGroup group;
+    sync::Shared<int> done(0);
+    std::unique_ptr<Caller> inner;
+    group.Add(1);
+    Caller outer([&] {
+      group.Add(1);
+      inner = std::make_unique<Caller>([&] {
+        ++done.Write();
+        group.Done();
+      });
+      group.Done();
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(done.Read(), 1);
+    outer.Join();
+  });
+}
+
+TEST(WaitGroupSimTest, CountsRoundAfterRound) {
+  sim::Explore({.schedules = 5000}, [] {
+    WaitGroup group;
+    sync::Shared<int> done(0);
+    for (int round = 1; round <= 2; ++round) {
+      group.Add(1);
+      Caller worker([&] {
+        ++done.Write();
+        group.Done();
+      });
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_EQ(done.Read(), round);
+    }
+  });
+}
+
+TEST(WaitGroupSimTest, WaitEndsWithItsContextOrTheWork) {
+  sim::Explore({.schedules = 5000}, [] {
+    WaitGroup group;
+    CancelScope scope = WithCancel(Context());
+    group.Add(1);
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    Caller worker([&group] {
+      group.Error(kOne);
+      group.Done();
+    });
+    const absl::Status status = group.Wait(scope.context());
+    EXPECT_TRUE(status == kStop || status == kOne) << status;
+    // Nobody else minds, and nor does who comes when the work is done.
+    EXPECT_EQ(group.Wait(), kOne);
+    EXPECT_EQ(group.Wait(scope.context()), kOne);
+  });
+}
+
+TEST(WaitGroupSimTest, OnlyTheContextEndsTheWait) {
+  sim::Explore({.schedules = 5000}, [] {
+    WaitGroup group;
+    CancelScope scope = WithCancel(Context());
+    group.Add(1);
+    {
+      Caller first([&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
+      Caller second([&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
+      scope.Cancel(kStop);
+    }
+    group.Done();
+  });
+}
+
+TEST(WaitGroupSimTest, ADeadlineEndsTheWait) {
+  sim::Explore({.schedules = 2000}, [] {
+    WaitGroup group;
+    CancelScope scope = WithTimeout(Context(), absl::Milliseconds(1), kStop);
+    group.Add(1);
+    EXPECT_EQ(group.Wait(scope.context()), kStop);
+    group.Done();
+    EXPECT_EQ(group.Wait(scope.context()), absl::OkStatus());
+  });
+}
+
+TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsWaitReturns) {
+  sim::Explore({.schedules = 5000}, [] {
+    auto group = std::make_unique<WaitGroup>();
+    CancelScope scope = WithCancel(Context());
+    group->Add(2);
+    const auto done = [raw = group.get()] { raw->Done(); };
+    Caller first(done);
+    Caller second(done);
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    if (!group->Wait(scope.context()).ok()) group->Wait().IgnoreError();
+    group.reset();
+  });
+}
+
+// A wait announces itself: the executor replaces the thread.
+TEST(WaitGroupSimTest, WaitInATaskForWorkOfALaterOne) {
+  sim::Explore({.schedules = 2000}, [] {
+    ElasticPool pool({.workers = 1});
+    WaitGroup wait_group;
+    wait_group.Add(1);
+    Group group(Options{.executor = &pool});
+    group.Go([&wait_group] { return wait_group.Wait(); });
+    group.Go([&wait_group] {
+      wait_group.Error(kOne);
+      wait_group.Done();
+    });
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), kOne);
+  });
+}
+
+TEST(WaitGroupProof, TwoDoneAndTwoWaits) {
+  ExploreAll([] {
+    WaitGroup group;
+    sync::Shared<int> sum(0);
+    group.Add(2);
+    Caller worker([&] {
+      ++sum.Write();
+      group.Done();
+      group.Done();
+    });
+    Caller waiter([&] {
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_EQ(sum.Read(), 1);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(sum.Read(), 1);
+  });
+}
+
+TEST(WaitGroupProof, ADoneACancelAndAWait) {
+  ExploreAll([] {
+    WaitGroup group;
+    CancelScope scope = WithCancel(Context());
+    group.Add(1);
+    Caller worker([&group] { group.Done(); });
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    const absl::Status status = group.Wait(scope.context());
+    EXPECT_TRUE(status.ok() || status == kStop) << status;
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+}  // namespace
+}  // namespace cohort::errgroup
