@@ -1,10 +1,12 @@
 #include "cohort/executor/test_util.h"
 
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -12,7 +14,6 @@
 #include <vector>
 
 #include "absl/log/absl_check.h"
-#include "absl/log/absl_log.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cohort/executor/internal/worker_pool.h"
@@ -87,6 +88,16 @@ rlim_t AddressSpaceInUse() {
   std::fclose(file);
   return rlim_t{pages} * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
 }
+
+// Of a thread that does not ask for one.
+rlim_t StackSize() {
+  pthread_attr_t attributes;
+  size_t size = 0;
+  ABSL_CHECK_EQ(pthread_attr_init(&attributes), 0);
+  ABSL_CHECK_EQ(pthread_attr_getstacksize(&attributes, &size), 0);
+  pthread_attr_destroy(&attributes);
+  return rlim_t{size};
+}
 #endif
 
 }  // namespace
@@ -111,7 +122,7 @@ std::string PoolName(const ::testing::TestParamInfo<PoolCase>& info) {
 }
 
 // The number of a user's threads has no limit for root, so this stops being
-// root; in a user namespace that may fail, but root is none there. Now rather
+// root; in a user namespace, as a sandbox makes one, that may fail. Now rather
 // than in Refuse: glibc asks every thread to change its user.
 ThreadLimit::ThreadLimit() {
   if (geteuid() != 0) return;
@@ -124,17 +135,24 @@ ThreadLimit::ThreadLimit() {
 }
 
 void ThreadLimit::Refuse() {
-  resource_ = RLIMIT_NPROC;
-  SetSoftLimit(resource_, 0);
-  if (!CanStartThread()) return;
+  if (geteuid() != 0) {
+    resource_ = RLIMIT_NPROC;
+    SetSoftLimit(resource_, 0);
+  } else {
 #if !defined(ABSL_HAVE_THREAD_SANITIZER) && \
     !defined(ABSL_HAVE_ADDRESS_SANITIZER)
-  // The user is root all the same. Then without room for another stack.
-  resource_ = RLIMIT_AS;
-  SetSoftLimit(resource_, AddressSpaceInUse() + (rlim_t{1} << 20));
-  if (!CanStartThread()) return;
+    // Without room for another stack, and no thread has left one behind, but
+    // with some for everybody else.
+    resource_ = RLIMIT_AS;
+    SetSoftLimit(resource_, AddressSpaceInUse() + StackSize() / 2);
+#else
+    // They reserve terabytes. Perhaps the namespace's root is none outside.
+    resource_ = RLIMIT_NPROC;
+    SetSoftLimit(resource_, 0);
 #endif
-  ABSL_LOG(FATAL) << "found no way to make the system refuse threads";
+  }
+  ABSL_CHECK(!CanStartThread())
+      << "found no way to make the system refuse threads";
 }
 
 void ThreadLimit::Lift() {
