@@ -50,11 +50,13 @@ TEST_P(SpecimenTest, IsMissedWithoutTheFeatureItNeeds) {
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
 }
 
+std::string NameOf(const ::testing::TestParamInfo<Specimen>& info) {
+  return info.param.name;
+}
+
 INSTANTIATE_TEST_SUITE_P(, SpecimenTest,
                          ::testing::ValuesIn(All().begin(), All().end()),
-                         [](const auto& info) {
-                           return std::string(info.param.name);
-                         });
+                         NameOf);
 
 TEST(SpecimensTest, EveryFeatureHasOneThatNeedsIt) {
   for (const Feature feature : {Feature::kSpuriousWakeUps, Feature::kStaleLoads,
