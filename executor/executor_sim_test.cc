@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,15 +38,21 @@ using testing::Caller;
 
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 
-// Where something else than a wake-up makes the pool go on, time has passed.
-sim::Options Quiescent() { return {.time = sim::Time::kQuiescent}; }
-
 #if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
 // What these look for takes no more than some schedules, and they are slow.
 constexpr bool kSome = true;
 #else
 constexpr bool kSome = false;
 #endif
+
+constexpr int64_t kSchedules = kSome ? 1'000 : 10'000;
+
+sim::Options Racing() { return {.schedules = kSchedules}; }
+
+// Where something else than a wake-up makes the pool go on, time has passed.
+sim::Options Quiescent() {
+  return {.schedules = kSchedules, .time = sim::Time::kQuiescent};
+}
 
 // A complete search: of a body so small that there is nothing else to choose.
 sim::Options AllSchedules() {
@@ -160,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(
     PoolName);
 
 TEST_P(PoolSimTest, RunsEachTaskOfSeveralThreadsOnce) {
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<Runs, 4> runs;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
@@ -176,7 +183,7 @@ TEST_P(PoolSimTest, RunsEachTaskOfSeveralThreadsOnce) {
 }
 
 TEST_P(PoolSimTest, WhatHappenedBeforeIsVisible) {
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<sync::Shared<int>, 3> value;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
@@ -191,7 +198,7 @@ TEST_P(PoolSimTest, WhatHappenedBeforeIsVisible) {
 }
 
 TEST_P(PoolSimTest, DestructorRunsWhatTasksSubmitMeanwhile) {
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<Runs, 5> runs;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
@@ -265,7 +272,7 @@ TEST_P(PoolSimTest, ThreadLocalObjectsOfTasksAreGoneWithThePool) {
     }
     Runs* runs = nullptr;
   };
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<Runs, 2> runs;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
@@ -286,7 +293,7 @@ TEST_P(PoolSimTest, ThreadLocalObjectsMaySubmitOnTheirWayOut) {
     WorkerPool* pool = nullptr;
     Runs* runs = nullptr;
   };
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<Runs, 1> runs;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
@@ -329,7 +336,7 @@ TEST_P(PoolSimTest, AllSchedulesOfATaskThatSubmits) {
 }
 
 TEST(FixedPoolSimTest, OneThreadStartsTasksInTheOrderOfSubmit) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     sync::Shared<std::vector<int>> order;
     {
       FixedPool pool(1);
@@ -342,7 +349,7 @@ TEST(FixedPoolSimTest, OneThreadStartsTasksInTheOrderOfSubmit) {
 }
 
 TEST(FixedPoolSimTest, NeverHasMoreThreadsWhateverBlocks) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     AtOnce running;
     Gate gate;
     {
@@ -399,7 +406,7 @@ void BlockThree(std::unique_ptr<WorkerPool> pool, bool announced,
 TEST_P(ProgressSimTest, BlockedOnWhatALaterTaskOpens) {
   for (const bool announced : {true, false}) {
     for (const Destroys when : {Destroys::kAtOnce, Destroys::kWhenAllHaveRun}) {
-      sim::Explore({}, [&] { BlockThree(Make(), announced, when); });
+      sim::Explore(Racing(), [&] { BlockThree(Make(), announced, when); });
     }
   }
 }
@@ -438,7 +445,7 @@ void Descend(WorkerPool& pool, bool announced, std::array<Runs, 3>& runs,
 
 TEST_P(ProgressSimTest, EachTaskWaitsForOneThatItSubmits) {
   for (const bool announced : {true, false}) {
-    sim::Explore({}, [&] {
+    sim::Explore(Racing(), [&] {
       std::array<Runs, 3> runs;
       {
         Gate done;
@@ -457,7 +464,7 @@ TEST_P(ProgressSimTest, EachTaskWaitsForOneThatItSubmits) {
 // A thread that was started in place of one that blocks comes when that one is
 // back, and so goes to sleep. The queued task must not be forgotten over it.
 TEST_P(ProgressSimTest, ATaskWhoseThreadCameTooLateStartsAllTheSame) {
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<Runs, 2> runs;
     {
       Gate gate;
@@ -484,7 +491,7 @@ TEST_P(ProgressSimTest, ATaskWhoseThreadCameTooLateStartsAllTheSame) {
 
 // Long enough for the monitor to lose patience with them, where time races.
 TEST_P(ProgressSimTest, TasksThatComputeForLong) {
-  sim::Explore({}, [&] {
+  sim::Explore(Racing(), [&] {
     std::array<Runs, 3> runs;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
@@ -586,7 +593,7 @@ ElasticPool::Options OneWorkerForATick() {
 // its way out.
 TEST(RetirementSimTest, NoTaskIsLost) {
   for (const sim::Time time : {sim::Time::kRacing, sim::Time::kQuiescent}) {
-    sim::Explore({.time = time}, [] {
+    sim::Explore({.schedules = kSchedules, .time = time}, [] {
       std::array<Runs, 3> runs;
       {
         ElasticPool pool(OneWorkerForATick());
@@ -626,7 +633,7 @@ TEST(RetirementSimTest, ATaskThatMeetsALeavingThreadTakesNoTime) {
 
 TEST(RetirementSimTest, AsThePoolIsDestroyed) {
   for (const sim::Time time : {sim::Time::kRacing, sim::Time::kQuiescent}) {
-    sim::Explore({.time = time}, [] {
+    sim::Explore({.schedules = kSchedules, .time = time}, [] {
       std::array<Runs, 2> runs;
       {
         ElasticPool pool({.workers = 2, .keep_alive = kTick});
@@ -640,7 +647,7 @@ TEST(RetirementSimTest, AsThePoolIsDestroyed) {
 }
 
 TEST(RetirementSimTest, AtOnce) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     std::array<Runs, 3> runs;
     {
       ElasticPool pool({.workers = 1, .keep_alive = absl::ZeroDuration()});
@@ -686,7 +693,7 @@ TEST(RetirementSimTest, AllSchedulesOfADestructorThatMeetsALeavingThread) {
 // its tick.
 TEST(MonitorSimTest, AsThePoolIsDestroyed) {
   for (const sim::Time time : {sim::Time::kRacing, sim::Time::kQuiescent}) {
-    sim::Explore({.time = time}, [] {
+    sim::Explore({.schedules = kSchedules, .time = time}, [] {
       std::array<Runs, 3> runs;
       Gate latch;
       {
@@ -707,7 +714,7 @@ TEST(MonitorSimTest, AsThePoolIsDestroyed) {
 
 // Woken a second time, after it has gone to sleep or on its way there.
 TEST(MonitorSimTest, LooksAgainAtEachQueueThatIsStuck) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     std::array<Runs, 4> runs;
     {
       ElasticPool pool(OneWorkerForATick());
@@ -806,7 +813,7 @@ TEST(NestedPoolSimTest, TheDestructorAnnouncesThatItWaits) {
 }
 
 TEST(NestedPoolSimTest, ElasticInElastic) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     std::array<Runs, 3> runs;
     {
       ElasticPool outer(OneWorkerForATick());
@@ -824,7 +831,7 @@ TEST(NestedPoolSimTest, ElasticInElastic) {
 }
 
 TEST(DefaultExecutorSimTest, IsOneForAllThreads) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     std::array<Runs, 2> runs;
     Gate done(2);
     {
@@ -888,7 +895,7 @@ TEST(TimerQueueSimTest, RunsInTheOrderOfDueTimesAndThenOfArm) {
 }
 
 TEST(TimerQueueSimTest, EqualTimesAreInTheOrderOfArmThoughTimeRaces) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     sync::Shared<std::vector<int>> order;
     Gate done(3);
     FixedPool pool(1);
@@ -913,7 +920,7 @@ TEST(TimerQueueSimTest, EqualTimesAreInTheOrderOfArmThoughTimeRaces) {
 }
 
 TEST(TimerQueueSimTest, WhatHappenedBeforeArmIsVisible) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     sync::Shared<int> value;
     Gate done;
     ElasticPool pool(OneWorkerForATick());
@@ -978,7 +985,7 @@ void DisarmAsItFires(bool second_thread) {
 
 TEST(TimerQueueSimTest, EitherRunsOrIsDisarmed) {
   for (const sim::Time time : {sim::Time::kRacing, sim::Time::kQuiescent}) {
-    sim::Explore({.time = time},
+    sim::Explore({.schedules = kSchedules, .time = time},
                  [] { DisarmAsItFires(/*second_thread=*/true); });
   }
 }
@@ -1041,7 +1048,7 @@ TEST(TimerQueueSimTest, RunsAfterTheEarliestWasDisarmed) {
 
 TEST(TimerQueueSimTest, MayBeArmedAgainWhenItRuns) {
   for (const sim::Time time : {sim::Time::kRacing, sim::Time::kQuiescent}) {
-    sim::Explore({.time = time}, [&] {
+    sim::Explore({.schedules = kSchedules, .time = time}, [&] {
       sync::Shared<int> runs;
       Gate done;
       ElasticPool pool(OneWorkerForATick());
@@ -1068,7 +1075,7 @@ TEST(TimerQueueSimTest, MayBeArmedAgainWhenItRuns) {
 }
 
 TEST(TimerQueueSimTest, CallbacksArmEachOther) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     std::array<Runs, 2> runs;
     Gate done(2);
     {
@@ -1091,7 +1098,7 @@ TEST(TimerQueueSimTest, CallbacksArmEachOther) {
 }
 
 TEST(TimerQueueSimTest, MayEndWhenItRuns) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     class OneShot final : public TimerQueue::Timer {
      public:
       explicit OneShot(Gate& gate) : gate_(gate) {}
@@ -1135,7 +1142,7 @@ TEST(TimerQueueSimTest, ASlowOneDelaysNoOther) {
 
 TEST(TimerQueueSimTest, RunsWhereTheWorkersWaitForIt) {
   for (const bool announced : {true, false}) {
-    sim::Explore({}, [&] {
+    sim::Explore(Racing(), [&] {
       std::array<Runs, 2> runs;
       {
         Gate done(2);
@@ -1162,7 +1169,7 @@ TEST(TimerQueueSimTest, RunsWhereTheWorkersWaitForIt) {
 
 // The thread starts, goes to wait, or waits.
 TEST(TimerQueueSimTest, IsDestroyedWithNothingArmed) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     FixedPool pool(1);
     TimerQueue queue(pool);
     Timer timer([] { FAIL() << "disarmed"; });
@@ -1182,7 +1189,7 @@ TEST(TimerQueueSimTest, AllSchedulesOfItsDestruction) {
 }
 
 TEST(TimerQueueSimTest, IsDestroyedByTheLastOfItsTimers) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     std::array<Runs, 2> runs;
     {
       ElasticPool pool(OneWorkerForATick());
@@ -1208,7 +1215,7 @@ TEST(TimerQueueSimTest, IsDestroyedByTheLastOfItsTimers) {
 }
 
 TEST(TimerQueueSimTest, TheProcesssQueueRunsOnTheDefaultExecutor) {
-  sim::Explore({}, [] {
+  sim::Explore(Racing(), [] {
     Gate done(2);
     Timer timer([&] {
       EXPECT_EQ(Executor::Current(), &DefaultExecutor());
