@@ -1,12 +1,18 @@
 """Which package may depend on which. A new package is added here."""
 
+_BELOW_GROUPS = ["group", "context", "executor", "sync"]
+
 # Downwards only, and no primitive on another one.
 LAYERS = {
     "sync": [],
     "executor": ["sync"],
     "context": ["executor", "sync"],
     "group": ["context", "executor", "sync"],
-    "errgroup": ["group", "context", "executor", "sync"],
+    "errgroup": _BELOW_GROUPS,
+    "sizedgroup": _BELOW_GROUPS,
+    "callbacks": _BELOW_GROUPS,
+    "hunch": _BELOW_GROUPS,
+    "schedgroup": _BELOW_GROUPS,
     "sim": ["sync"],
 }
 

@@ -2,25 +2,19 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
-#if defined(__GNUC__)
-#include <cxxabi.h>
-#endif
-
-#include "absl/base/config.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
+#include "cohort/group/invoke.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
@@ -35,24 +29,14 @@ namespace {
 // work.
 constexpr int kTasksPerRunner = 16;
 
-#ifdef ABSL_HAVE_EXCEPTIONS
-// The type of the exception being handled.
-std::string ExceptionType() {
-#if defined(__GNUC__)
-  const std::type_info* type = abi::__cxa_current_exception_type();
-  if (type == nullptr) return "unknown";
-  int status = 0;
-  char* readable = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-  std::string name = status == 0 ? readable : type->name();
-  std::free(readable);
-  return name;
-#else
-  return "unknown";
-#endif
-}
-#endif
-
 }  // namespace
+
+bool IsEcho(const absl::Status& status, const Context& context) {
+  const absl::Status cancelled = context.status();
+  return !cancelled.ok() &&
+         (absl::IsCancelled(status) || status.code() == cancelled.code() ||
+          status == context.cause());
+}
 
 struct Core::Parked {
   Entries entry;
@@ -206,11 +190,7 @@ Core::Frame::~Frame() {
 absl::Status Core::RecordError(int64_t index, const absl::Status& status,
                                std::exception_ptr& exception) {
   sync::MutexLock lock(&mutex_);
-  // What a task returns because it was told to stop is no cause of its own.
-  const absl::Status cancelled = context().status();
-  if (!cancelled.ok() &&
-      (absl::IsCancelled(status) || status.code() == cancelled.code() ||
-       status == context().cause())) {
+  if (IsEcho(status, context())) {
     cut_short_ = true;
     return absl::OkStatus();
   }
@@ -288,8 +268,13 @@ bool Core::HasPlace() const {
 }
 
 void Core::Accept(Entries& entry) {
-  entry.front().index = accepted_++;
-  queue_.splice(queue_.end(), entry);
+  const int64_t index = accepted_++;
+  if (entry.empty()) {
+    ++running_;
+  } else {
+    entry.front().index = index;
+    queue_.splice(queue_.end(), entry);
+  }
 }
 
 void Core::AcceptParked() {
@@ -305,8 +290,16 @@ void Core::AcceptParked() {
 
 Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
   ABSL_CHECK(task) << Label() << "::" << method << ": null task";
+  Entries entry;
+  entry.push_back({.task = std::move(task)});
+  return Admit(std::move(entry), when_full);
+}
+
+Admission Core::Enter(WhenFull when_full) { return Admit({}, when_full); }
+
+Admission Core::Admit(Entries entry, WhenFull when_full) {
   Parked submission;
-  submission.entry.push_back({.task = std::move(task)});
+  submission.entry = std::move(entry);
   sync::Point("submit.checked");
   // The group may be destroyed as soon as the task has run, or the submission
   // that parks has its answer.
@@ -348,6 +341,61 @@ Admission Core::Submit(const char* method, Task task, WhenFull when_full) {
     submission.answered.Wait(&mutex_);
   }
   return submission.answer;
+}
+
+void Core::Leave() {
+  sync::RefPtr<Core> self;  // as in Admit
+  int64_t runners = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    --running_;
+    ++succeeded_;
+    AcceptParked();
+    runners = ClaimRunners();
+    WakeIfFinished();
+    if (runners > 0) self = sync::RefPtr<Core>::Share(this);
+  }
+  SendRunners(std::move(self), runners);
+}
+
+std::optional<int64_t> Core::Expect() {
+  sync::MutexLock lock(&mutex_);
+  if (RefusesWork()) {
+    ++refused_;
+    cut_short_ = true;
+    return std::nullopt;
+  }
+  ++expected_;
+  return accepted_++;
+}
+
+void Core::Deliver(Entries tasks) {
+  if (tasks.empty()) return;
+  const int64_t count = static_cast<int64_t>(tasks.size());
+  sync::RefPtr<Core> self;  // as in Admit
+  int64_t runners = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    expected_ -= count;
+    if (!policy_.run_after_cancel && context().done()) {
+      dropping_ += count;
+      dropper_ = sync::CurrentThreadId();
+      cut_short_ = true;
+    } else {
+      queue_.splice(queue_.end(), tasks);
+      runners = ClaimRunners();
+      if (runners > 0) self = sync::RefPtr<Core>::Share(this);
+    }
+  }
+  SendRunners(std::move(self), runners);
+  if (!tasks.empty()) Drop(tasks);
+}
+
+void Core::Withdraw() {
+  sync::MutexLock lock(&mutex_);
+  --expected_;
+  ++skipped_;
+  WakeIfFinished();
 }
 
 int64_t Core::Startable() const {
@@ -409,29 +457,14 @@ bool Core::RunTaken(Entries& entry, bool may_go_on) {
   return go_on;
 }
 
-absl::Status Core::Invoke(Entry& entry,
-                          [[maybe_unused]] std::exception_ptr& exception) {
-#ifdef ABSL_HAVE_EXCEPTIONS
-  if (policy_.exceptions == Exceptions::kCapture) {
-    std::string thrown;
-    try {
-      return std::move(entry.task)(context());
-#ifdef __GLIBCXX__
-    } catch (const abi::__forced_unwind&) {
-      throw;  // the thread ends; that cannot be stopped
-#endif
-    } catch (const std::exception& e) {
-      thrown = absl::StrCat(ExceptionType(), ": ", e.what());
-      exception = std::current_exception();
-    } catch (...) {
-      thrown = ExceptionType();
-      exception = std::current_exception();
-    }
-    return absl::InternalError(
-        absl::StrCat(Label(), ": task ", entry.index, " threw ", thrown));
+absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
+  auto body = [&] { return std::move(entry.task)(context()); };
+  if (policy_.exceptions == Exceptions::kTerminate) {
+    return [&]() noexcept { return body(); }();
   }
-#endif
-  return [&]() noexcept { return std::move(entry.task)(context()); }();
+  return InvokeCapturing(
+      body, [&] { return absl::StrCat(Label(), ": task ", entry.index); },
+      &exception);
 }
 
 void Core::OnCancelled() {
@@ -453,7 +486,11 @@ void Core::OnCancelled() {
     parked_.clear();
     WakeIfFinished();  // where nothing but these was outstanding
   }
-  if (count == 0) return;
+  if (count > 0) Drop(skipped);
+}
+
+void Core::Drop(Entries& skipped) {
+  const int64_t count = static_cast<int64_t>(skipped.size());
   skipped.clear();
   sync::MutexLock lock(&mutex_);
   dropper_.reset();
@@ -463,7 +500,8 @@ void Core::OnCancelled() {
 }
 
 int64_t Core::Outstanding() const {
-  return running_ + dropping_ + static_cast<int64_t>(queue_.size()) +
+  return running_ + expected_ + dropping_ +
+         static_cast<int64_t>(queue_.size()) +
          static_cast<int64_t>(parked_.size());
 }
 
@@ -589,7 +627,7 @@ absl::Status Core::EndedByWait() const {
 
 void Core::SetLimit(int limit) {
   CheckSize("SetLimit: limit", limit);
-  sync::RefPtr<Core> self;  // as in Submit
+  sync::RefPtr<Core> self;  // as in Admit
   int64_t runners = 0;
   {
     sync::MutexLock lock(&mutex_);
@@ -623,7 +661,7 @@ std::exception_ptr Core::TakeException() {
 Stats Core::stats() const {
   sync::MutexLock lock(&mutex_);
   return {.accepted = accepted_,
-          .queued = static_cast<int64_t>(queue_.size()) + dropping_,
+          .queued = static_cast<int64_t>(queue_.size()) + expected_ + dropping_,
           .running = running_,
           .succeeded = succeeded_,
           .failed = failed_,

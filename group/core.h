@@ -51,8 +51,20 @@ struct Policy {
 
 enum class WhenFull { kBlock, kRefuse };
 
+// Whether `status` is what a task returns because it was told to stop: that is
+// no error of its own.
+bool IsEcho(const absl::Status& status, const Context& context);
+
 class Core {
  public:
+  struct Entry {
+    Task task = nullptr;
+    int64_t index = 0;  // the how many-th that was accepted, from 0
+  };
+  // In lists of their own, entries change hands without moving: a move would
+  // run the user's move constructor under the lock.
+  using Entries = std::list<Entry>;
+
   // A core whose context derives from `parent`. Dies on a negative size.
   static sync::RefPtr<Core> Create(const Context& parent, Policy policy);
 
@@ -62,6 +74,24 @@ class Core {
   // Submits `task`; `method` is for the message if it is null. Blocks only with
   // kBlock, and not inside a task of this group.
   Admission Submit(const char* method, Task task, WhenFull when_full);
+
+  // The same for work that runs elsewhere: it holds a slot, as a task that
+  // runs, from kAccepted until Leave. Only for a core without a queue: whoever
+  // has a place there has a slot.
+  Admission Enter(WhenFull when_full);
+  void Leave();
+
+  // Accepts a task that comes later, when it is Delivered, and returns its
+  // index; none if the group is cancelled. It counts as queued meanwhile. Never
+  // blocks.
+  std::optional<int64_t> Expect();
+  // Queues tasks that were expected, in their order, or skips them if the group
+  // has been cancelled. Whoever expects any has to do this on cancellation too:
+  // nothing else lets the group end then.
+  void Deliver(Entries tasks);
+  // Takes one back that was expected; it counts as skipped, but does not make
+  // Wait fail. The task has been destroyed.
+  void Withdraw();
 
   absl::Status Wait(WaitPolicy policy);
   // DEADLINE_EXCEEDED if the group is not done at `deadline`. Runs no tasks,
@@ -85,13 +115,6 @@ class Core {
   Stats stats() const;
 
  private:
-  struct Entry {
-    Task task = nullptr;
-    int64_t index = 0;
-  };
-  // In lists of their own, entries change hands without moving: a move would
-  // run the user's move constructor under the lock.
-  using Entries = std::list<Entry>;
   struct Parked;  // a submission that blocks
   class Frame;    // a task that runs, on the stack of its thread
   class Lineage;  // the same, as known to the groups made inside it
@@ -109,6 +132,8 @@ class Core {
 
   bool RefusesWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of a task, or of work elsewhere, for which there is no entry.
+  Admission Admit(Entries entry, WhenFull when_full);
   void Accept(Entries& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AcceptParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -134,6 +159,8 @@ class Core {
                            std::exception_ptr& exception);
 
   void OnCancelled();
+  // Destroys tasks that the caller has added to dropping_.
+  void Drop(Entries& skipped);
 
   int64_t Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a Wait is over that began in `round`, inside a task of this group
@@ -168,6 +195,7 @@ class Core {
   Entries queue_ ABSL_GUARDED_BY(mutex_);
   std::list<Parked*> parked_ ABSL_GUARDED_BY(mutex_);
   int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;   // also the slots taken
+  int64_t expected_ ABSL_GUARDED_BY(mutex_) = 0;  // accepted, not Delivered
   int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
   int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_

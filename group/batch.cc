@@ -1,0 +1,182 @@
+#include "cohort/group/batch.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/group/core.h"
+#include "cohort/group/errors.h"
+#include "cohort/group/invoke.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::group_internal {
+namespace {
+
+// Shared by the call and its tasks, which may outlive it.
+class Tally {
+ public:
+  Tally(const char* caller, Quorum quorum, size_t tasks)
+      : caller_(caller), quorum_(quorum), outstanding_(tasks) {}
+
+  void Ref() const { references_.Ref(); }
+  void Unref() {
+    if (references_.Unref()) delete this;
+  }
+
+  std::string NameOf(int64_t index) const {
+    return absl::StrCat(caller_, ": function ", index);
+  }
+
+  // Says whether that was the decision.
+  bool Record(int64_t index, absl::Status status, const Context& context) {
+    sync::MutexLock lock(&mutex_);
+    --outstanding_;
+    changed_.SignalAll();
+    if (closed_ || result_.decided) return false;
+    if (IsEcho(status, context)) {
+      result_.cause = context.cause();
+    } else if (status.ok()) {
+      result_.decided = ++successes_ == quorum_.successes;
+    } else {
+      result_.decided = ++failures_ == quorum_.failures;
+    }
+    result_.ended.push_back({.index = index, .status = std::move(status)});
+    return result_.decided;
+  }
+
+  void AwaitDecision(const Context& context) {
+    // As errgroup::WaitGroup does: takes the lock, so that the wake-up cannot
+    // fall between a look at the context and the sleep.
+    const DoneCallback wake = context.OnDone([this] {
+      sync::MutexLock lock(&mutex_);
+      changed_.SignalAll();
+    });
+    BlockingScope blocking;
+    sync::MutexLock lock(&mutex_);
+    while (!result_.decided && outstanding_ != 0 && !context.done()) {
+      changed_.Wait(&mutex_);
+    }
+  }
+
+  // Later ends change nothing.
+  BatchResult Close(const Context& context) {
+    sync::MutexLock lock(&mutex_);
+    closed_ = true;
+    if (!result_.decided && outstanding_ != 0) result_.cause = context.cause();
+    return std::move(result_);
+  }
+
+ private:
+  ~Tally() = default;
+
+  const char* const caller_;
+  const Quorum quorum_;
+  sync::RefCount references_;
+  sync::Mutex mutex_;
+  sync::CondVar changed_;
+  size_t outstanding_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  int successes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  BatchResult result_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Sees to it that a task is recorded however it ends.
+class Ending {
+ public:
+  Ending(Tally& tally, Core& core, int64_t index)
+      : tally_(tally), core_(core), index_(index) {}
+  ~Ending() {
+    if (!status.has_value()) {
+      status = absl::InternalError(
+          absl::StrCat(tally_.NameOf(index_), " ended its thread"));
+    }
+    absl::Status cause =
+        status->ok() ? absl::CancelledError("enough have ended") : *status;
+    if (tally_.Record(index_, *std::move(status), core_.context())) {
+      core_.Cancel(std::move(cause));
+    }
+  }
+  Ending(const Ending&) = delete;
+  Ending& operator=(const Ending&) = delete;
+
+  std::optional<absl::Status> status;
+
+ private:
+  Tally& tally_;
+  Core& core_;
+  const int64_t index_;
+};
+
+}  // namespace
+
+std::vector<absl::Status> StatusesByIndex(const BatchResult& result,
+                                          size_t count) {
+  std::vector<absl::Status> statuses(count, result.cause);
+  for (const TaskError& end : result.ended) {
+    statuses[static_cast<size_t>(end.index)] = end.status;
+  }
+  return statuses;
+}
+
+absl::Status AllFailures(const char* caller, std::vector<TaskError> ended) {
+  std::erase_if(ended, [](const TaskError& end) { return end.status.ok(); });
+  // The last one comes to the front, the others by index.
+  if (!ended.empty()) std::swap(ended.front(), ended.back());
+  std::sort(
+      ended.begin() + (ended.empty() ? 0 : 1), ended.end(),
+      [](const TaskError& a, const TaskError& b) { return a.index < b.index; });
+  return JoinErrors(absl::StrCat(caller, ": "), ended);
+}
+
+BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
+                     Losers losers, std::vector<Task> tasks) {
+  int64_t index = 0;
+  for (const Task& task : tasks) {
+    ABSL_CHECK(task) << caller << ": function " << index << " is null";
+    ++index;
+  }
+  const auto tally =
+      sync::RefPtr<Tally>::Adopt(new Tally(caller, quorum, tasks.size()));
+  const auto core = Core::Create(parent, {.type = caller});
+  index = 0;
+  for (Task& task : tasks) {
+    // Whoever runs a task holds the core.
+    const Admission admission = core->Submit(
+        "",
+        [tally, core = core.get(), index,
+         task = std::move(task)](const Context& context) mutable {
+          Ending ending(*tally, *core, index);
+          ending.status =
+              InvokeCapturing([&] { return std::move(task)(context); },
+                              [&] { return tally->NameOf(index); });
+          return absl::OkStatus();
+        },
+        WhenFull::kBlock);
+    if (admission != Admission::kAccepted) break;
+    ++index;
+  }
+  if (losers == Losers::kDetach) {
+    tally->AwaitDecision(core->context());
+    return tally->Close(core->context());
+  }
+  core->Wait(WaitPolicy::kHelp).IgnoreError();
+  BatchResult result = tally->Close(core->context());
+  core->Close();
+  return result;
+}
+
+}  // namespace cohort::group_internal

@@ -1,0 +1,55 @@
+// A fixed number of tasks that run at once, and the rule that says when enough
+// of them have ended: what All, Race, Take and Last have in common. Internal.
+
+#ifndef COHORT_GROUP_BATCH_H_
+#define COHORT_GROUP_BATCH_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "cohort/context/context.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+
+namespace cohort::group_internal {
+
+// A batch is decided once so many of its tasks have succeeded, or so many have
+// failed. What is still running then is told to stop.
+struct Quorum {
+  int successes = kUnlimited;
+  int failures = kUnlimited;
+};
+
+enum class Losers {
+  kJoin,    // the call ends when all tasks have
+  kDetach,  // it ends with the decision; the tasks own what they need
+};
+
+struct BatchResult {
+  // How tasks ended, in the order in which they did, up to the decision.
+  std::vector<TaskError> ended;
+  bool decided = false;
+  // Not OK if the cancellation of the context is why it is not decided: a task
+  // was not started, or did what it was told.
+  absl::Status cause = absl::OkStatus();
+};
+
+// How each of `count` tasks ended, by index; the cause for those that did not.
+// Of a batch without a quorum.
+std::vector<absl::Status> StatusesByIndex(const BatchResult& result,
+                                          size_t count);
+
+// The failures of a batch as one error: the last of them first, which gives it
+// its code, then the others by index.
+absl::Status AllFailures(const char* caller, std::vector<TaskError> ended);
+
+// Runs `tasks`, each under a context below `parent`. `caller` is for messages.
+// An exception that leaves a task is a failure of it. With a context that is
+// done nothing starts; with kDetach, the call ends with it.
+BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
+                     Losers losers, std::vector<Task> tasks);
+
+}  // namespace cohort::group_internal
+
+#endif  // COHORT_GROUP_BATCH_H_

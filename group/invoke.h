@@ -1,0 +1,24 @@
+// Running code of a user's so that an exception that leaves it becomes an
+// error.
+
+#ifndef COHORT_GROUP_INVOKE_H_
+#define COHORT_GROUP_INVOKE_H_
+
+#include <exception>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+
+namespace cohort::group_internal {
+
+// What `body` returns. An exception that leaves it becomes kInternal, with the
+// text "<who()> threw <type>: <what()>", and is kept in `*exception` unless
+// that is null. The end of the thread (pthread_exit) passes through.
+absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
+                             absl::FunctionRef<std::string()> who,
+                             std::exception_ptr* exception = nullptr);
+
+}  // namespace cohort::group_internal
+
+#endif  // COHORT_GROUP_INVOKE_H_

@@ -1,0 +1,117 @@
+// The loop under every Retry.
+
+#ifndef COHORT_GROUP_RETRY_H_
+#define COHORT_GROUP_RETRY_H_
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/group/task.h"
+#include "cohort/group/value_task.h"
+
+namespace cohort {
+
+// An attempt that failed, as a hook is told.
+struct FailedAttempt {
+  int64_t attempt = 0;  // from 1
+  absl::Status error = absl::OkStatus();
+  // Until the next one; InfiniteDuration if there is none.
+  absl::Duration pause = absl::InfiniteDuration();
+};
+
+struct RetryOptions {
+  // Calls in all, the first one among them. 0 and kUnlimited: until one
+  // succeeds or the context ends.
+  int attempts = 0;
+
+  // The pause after the first failure, by what it grows with each one, and the
+  // longest. Zero for none at all.
+  absl::Duration backoff = absl::Milliseconds(100);
+  double multiplier = 2;
+  absl::Duration max_backoff = absl::Seconds(30);
+  // Which part of a pause is left to chance, so that many who fail together do
+  // not come back together: 0 for none; with 1 a pause may come to nothing.
+  double jitter = 0.5;
+
+  // How long one attempt may take. Its context ends then, and if it fails with
+  // that, it has failed as any other.
+  absl::Duration attempt_timeout = absl::InfiniteDuration();
+
+  // Whether an error is worth another attempt; null: all are.
+  std::function<bool(const absl::Status&)> retry_if = nullptr;
+
+  // Called after each failed attempt, before the pause.
+  std::function<void(const FailedAttempt&)> on_failure = nullptr;
+};
+
+// Why a Retry has come to its end.
+enum class RetryEnd {
+  kSucceeded,
+  kExhausted,  // all attempts failed
+  kRefused,    // retry_if said no
+  kCancelled,  // the context ended
+};
+
+// What came of a Retry.
+template <class T>
+struct Retried {
+  // The value; else the error of the last attempt; with kCancelled the cause.
+  absl::StatusOr<T> result = absl::UnknownError("");
+  int64_t attempts = 0;  // that were made
+  // Of the last attempt that failed by itself; OK if none has.
+  absl::Status last_error = absl::OkStatus();
+  RetryEnd end = RetryEnd::kCancelled;
+};
+
+namespace group_internal {
+
+// The same without a type, for an attempt that keeps its value itself.
+struct RetryOutcome {
+  absl::Status status = absl::OkStatus();
+  int64_t attempts = 0;
+  absl::Status last_error = absl::OkStatus();
+  RetryEnd end = RetryEnd::kCancelled;
+};
+
+// Calls `attempt` on the calling thread until it succeeds or there is a reason
+// to stop. Blocks between attempts, with a BlockingScope; a context that is
+// done ends it at once. An exception that leaves an attempt is a failure.
+// `caller` is for messages.
+RetryOutcome RunRetry(const Context& parent, const char* caller,
+                      const RetryOptions& options,
+                      absl::FunctionRef<absl::Status(const Context&)> attempt);
+
+template <class F>
+  requires ValueTask<F&>
+Retried<ValueTaskResult<F&>> RetryForValue(const Context& context,
+                                           const char* caller,
+                                           const RetryOptions& options,
+                                           F& function) {
+  ABSL_CHECK(!IsNull(function)) << caller << ": null function";
+  Slot<ValueTaskResult<F&>> slot;
+  RetryOutcome outcome =
+      RunRetry(context, caller, options, [&](const Context& attempt) {
+        return CallInto(slot, function, attempt);
+      });
+  Retried<ValueTaskResult<F&>> retried{.attempts = outcome.attempts,
+                                       .last_error = outcome.last_error,
+                                       .end = outcome.end};
+  if (outcome.status.ok()) {
+    retried.result = *std::move(slot);
+  } else {
+    retried.result = outcome.status;
+  }
+  return retried;
+}
+
+}  // namespace group_internal
+}  // namespace cohort
+
+#endif  // COHORT_GROUP_RETRY_H_

@@ -1,0 +1,189 @@
+#ifndef COHORT_HUNCH_INTERNAL_HUNCH_H_
+#define COHORT_HUNCH_INTERNAL_HUNCH_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/group/batch.h"
+#include "cohort/group/core.h"
+#include "cohort/group/invoke.h"
+#include "cohort/group/retry.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+#include "cohort/group/value_task.h"
+#include "cohort/group/values.h"
+
+namespace cohort::hunch::internal {
+
+using group_internal::BatchResult;
+using group_internal::CallInto;
+using group_internal::Losers;
+using group_internal::Slot;
+using group_internal::Task;
+using group_internal::TupleValues;
+using group_internal::ValueOf;
+using group_internal::Values;
+
+template <class T>
+struct IndexedValue {
+  int index = 0;
+  T value;
+};
+
+// Runs tasks of which all have to succeed.
+inline absl::StatusOr<BatchResult> RunAll(const Context& context,
+                                          const char* caller,
+                                          std::vector<Task> tasks) {
+  BatchResult result = group_internal::RunBatch(
+      context, caller, {.failures = 1}, Losers::kJoin, std::move(tasks));
+  if (result.decided) return result.ended.back().status;
+  if (!result.cause.ok()) return result.cause;
+  return result;
+}
+
+template <class... F>
+absl::StatusOr<std::tuple<ValueTaskResult<F>...>> All(
+    const Context& context, TupleValues<F...> values) {
+  const absl::Status status =
+      RunAll(context, "hunch::All", std::move(values.tasks)).status();
+  if (!status.ok()) return status;
+  return std::apply(
+      [](auto&... slot) {
+        return std::tuple<ValueTaskResult<F>...>(*std::move(*slot)...);
+      },
+      values.slots);
+}
+
+template <class T>
+absl::StatusOr<std::vector<T>> All(const Context& context, Values<T> values) {
+  const absl::Status status =
+      RunAll(context, "hunch::All", std::move(values.tasks)).status();
+  if (!status.ok()) return status;
+  std::vector<T> results;
+  results.reserve(values.slots.size());
+  for (auto& slot : values.slots) results.push_back(*std::move(*slot));
+  return results;
+}
+
+// The values of those that ended well, from `first` on.
+template <class T>
+std::vector<IndexedValue<T>> InOrder(const BatchResult& result, size_t first,
+                                     Values<T>& values) {
+  std::vector<IndexedValue<T>> taken;
+  for (const TaskError& end : result.ended) {
+    if (!end.status.ok()) continue;
+    if (first > 0) {
+      --first;
+      continue;
+    }
+    taken.push_back({.index = static_cast<int>(end.index),
+                     .value = values.Take(end.index)});
+  }
+  return taken;
+}
+
+template <class T>
+absl::StatusOr<std::vector<IndexedValue<T>>> Take(const Context& context,
+                                                  const char* caller, int n,
+                                                  bool tolerate_errors,
+                                                  Losers losers,
+                                                  Values<T> values) {
+  ABSL_CHECK_GE(n, 0) << caller << ": n";
+  const int count = static_cast<int>(values.tasks.size());
+  const int wanted = std::min(n, count);
+  if (wanted == 0) return std::vector<IndexedValue<T>>();
+  BatchResult result = group_internal::RunBatch(
+      context, caller,
+      {.successes = wanted,
+       .failures = tolerate_errors ? count - wanted + 1 : 1},
+      losers, std::move(values.tasks));
+  if (!result.decided) return result.cause;
+  if (result.ended.back().status.ok()) return InOrder(result, 0, values);
+  if (!tolerate_errors) return result.ended.back().status;
+  return group_internal::AllFailures(caller, std::move(result.ended));
+}
+
+template <class T>
+absl::StatusOr<std::vector<IndexedValue<T>>> Last(const Context& context, int n,
+                                                  Values<T> values) {
+  ABSL_CHECK_GE(n, 0) << "hunch::Last: n";
+  const size_t count = values.tasks.size();
+  absl::StatusOr<BatchResult> result =
+      RunAll(context, "hunch::Last", std::move(values.tasks));
+  if (!result.ok()) return result.status();
+  return InOrder(*result, count - std::min(count, static_cast<size_t>(n)),
+                 values);
+}
+
+template <class F>
+absl::StatusOr<ValueTaskResult<F&>> Retry(const Context& context, int attempts,
+                                          F& function) {
+  Retried<ValueTaskResult<F&>> retried = group_internal::RetryForValue(
+      context, "hunch::Retry",
+      {.attempts = attempts, .backoff = absl::ZeroDuration()}, function);
+  if (retried.end != RetryEnd::kExhausted) return std::move(retried.result);
+  return absl::Status(
+      retried.last_error.code(),
+      absl::StrCat("max retries exceeded (", retried.attempts,
+                   retried.attempts == 1 ? " time): " : " times): ",
+                   retried.last_error.message()));
+}
+
+template <class F, class... Args>
+absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
+                                         F call, Args... args) {
+  if (context.done()) return context.cause();
+  Slot<ValueOf<F, Args...>> slot;
+  const absl::Status status = group_internal::InvokeCapturing(
+      [&] {
+        return CallInto(slot, std::move(call), context,
+                        std::forward<Args>(args)...);
+      },
+      [&] { return absl::StrCat("hunch::Waterfall: step ", step); });
+  if (group_internal::IsEcho(status, context)) return context.cause();
+  if (!status.ok()) return status;
+  return *std::move(slot);
+}
+
+template <class T>
+absl::StatusOr<T> Flow(const Context&, int, absl::StatusOr<T> value) {
+  return value;
+}
+
+template <class T, class Next, class... Rest>
+auto Flow(const Context& context, int step, absl::StatusOr<T> value, Next next,
+          Rest... rest) {
+  absl::StatusOr<ValueOf<Next, T>> result =
+      value.ok()
+          ? Step<Next, T>(context, step, std::move(next), *std::move(value))
+          : std::move(value).status();
+  return Flow(context, step + 1, std::move(result), std::move(rest)...);
+}
+
+template <class First, class... Next>
+auto Waterfall(const Context& context, First first, Next... next) {
+  int step = 0;
+  const auto check = [&step](const auto& function) {
+    ABSL_CHECK(!group_internal::IsNull(function))
+        << "hunch::Waterfall: step " << step << " is null";
+    ++step;
+  };
+  check(first);
+  (check(next), ...);
+  return Flow(context, 1, Step<First>(context, 0, std::move(first)),
+              std::move(next)...);
+}
+
+}  // namespace cohort::hunch::internal
+
+#endif  // COHORT_HUNCH_INTERNAL_HUNCH_H_
