@@ -5,6 +5,7 @@ load("@rules_cc//cc:cc_library.bzl", "cc_library")
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load(
     ":simulated.bzl",
+    "ONLY_FUZZING",
     "ONLY_SIMULATED",
     "SIMULATED_ENV",
     "simulated_binary",
@@ -121,9 +122,6 @@ def cc_fuzz_test(
         args = ["-dict=$(rootpath :%s_dict)" % name] if dicts else [],
         data = [":%s_dict" % name] if dicts else [],
         # Without coverage it would search blindly.
-        target_compatible_with = target_compatible_with + select({
-            Label("//bazel:is_fuzzing"): [],
-            "//conditions:default": [Label("@platforms//:incompatible")],
-        }),
+        target_compatible_with = target_compatible_with + ONLY_FUZZING,
         visibility = visibility,
     )

@@ -9,6 +9,10 @@ NOT_SIMULATED = select({
     Label("//sync:is_simulated"): [Label("@platforms//:incompatible")],
     "//conditions:default": [],
 })
+ONLY_FUZZING = select({
+    Label("//bazel:is_fuzzing"): [],
+    "//conditions:default": [Label("@platforms//:incompatible")],
+})
 
 # A stack that is left for another one, a hundred thousand times a second, costs
 # ten times that with a fake stack for each frame.

@@ -152,7 +152,7 @@ Fiber::Fiber() {
 #endif
 }
 
-Fiber::Fiber(size_t stack_size) {
+Fiber::Fiber(size_t stack_size) : stack_size_(stack_size) {
   const size_t page = PageSize();
   mapping_size_ = (stack_size + page - 1) / page * page + page;
   void* const mapping =

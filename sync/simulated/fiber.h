@@ -21,6 +21,9 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
+  // As asked for.
+  size_t stack_size() const { return stack_size_; }
+
   // The next SwitchTo() runs `entry` from the top of the stack, whatever was on
   // it. `entry` must not return.
   void Reset(void (*entry)());
@@ -41,6 +44,7 @@ class Fiber {
 
   void* stack_pointer_ = nullptr;
   void (*entry_)() = nullptr;
+  size_t stack_size_ = 0;
   char* mapping_ = nullptr;  // the guard page first
   size_t mapping_size_ = 0;
   // Two words of the C++ ABI: caught exceptions, and how many are in flight.

@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/base/config.h"
 #include "absl/functional/any_invocable.h"
@@ -70,6 +71,18 @@ struct SignalHandlers {
 };
 SignalHandlers* handlers = nullptr;
 
+// Stacks are dear to make, and a fuzzer makes a kernel for each of its inputs.
+thread_local std::vector<std::unique_ptr<Fiber>> spare_fibers;
+
+std::unique_ptr<Fiber> NewFiber(size_t stack_size) {
+  while (!spare_fibers.empty()) {
+    std::unique_ptr<Fiber> fiber = std::move(spare_fibers.back());
+    spare_fibers.pop_back();
+    if (fiber->stack_size() == stack_size) return fiber;
+  }
+  return std::make_unique<Fiber>(stack_size);
+}
+
 }  // namespace
 
 Kernel::Kernel(const KernelOptions& options) : options_(options) {
@@ -98,7 +111,12 @@ Kernel::Kernel(const KernelOptions& options) : options_(options) {
   }
 }
 
-Kernel::~Kernel() { ABSL_CHECK(active_ != this) << "Kernel: still runs"; }
+Kernel::~Kernel() {
+  ABSL_CHECK(active_ != this) << "Kernel: still runs";
+  for (const Thread& thread : threads_) {
+    if (thread.fiber != nullptr) spare_fibers.emplace_back(thread.fiber);
+  }
+}
 
 void Kernel::Crash() {
   Fail(Verdict::kCrash, [] {
@@ -208,7 +226,9 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   active_ = nullptr;
   AdoptThreads(host_);
   // Its stack is still in the handler of a signal, for the sanitizers at least.
-  if (report_.verdict == Verdict::kCrash) threads_[current_].fiber = nullptr;
+  if (report_.verdict == Verdict::kCrash) {
+    crashed_.emplace_back(std::exchange(threads_[current_].fiber, nullptr));
+  }
   steps_ever_.store(steps_ever_.load(std::memory_order_relaxed) + step_,
                     std::memory_order_relaxed);
   report_.steps = step_;
@@ -558,10 +578,7 @@ int Kernel::Spawn(ThreadStart* start, Site site) {
   const int index = thread_count_++;
   Thread& thread = threads_[index];
   if (thread.fiber == nullptr) {
-    OnHost([&] {
-      fibers_.push_back(std::make_unique<Fiber>(options_.stack_size));
-      thread.fiber = fibers_.back().get();
-    });
+    OnHost([&] { thread.fiber = NewFiber(options_.stack_size).release(); });
   }
   thread.fiber->Reset(&Kernel::ThreadMain);
   thread.start = start;

@@ -169,7 +169,7 @@ class Kernel {
   };
 
   struct Thread {
-    Fiber* fiber = nullptr;  // of fibers_
+    Fiber* fiber = nullptr;  // is the kernel's
     ThreadStart* start = nullptr;
     std::string name;
     uint32_t object = 0;
@@ -272,7 +272,7 @@ class Kernel {
   void (*job_)(void*) = nullptr;  // for the host
   void* job_closure_ = nullptr;
   bool on_host_ = true;
-  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<std::unique_ptr<Fiber>> crashed_;
   Thread threads_[kMaxThreads];
   PendingOp pending_[kMaxThreads + 1];
   View view_ = {};
