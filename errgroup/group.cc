@@ -30,14 +30,10 @@ group_internal::Policy MakePolicy(Options options, bool has_parent) {
 }  // namespace
 
 Group::Group(Options options)
-    : core_(group_internal::Core::Create(
-          Context(), MakePolicy(std::move(options), /*has_parent=*/false))) {}
+    : core_(Context(), MakePolicy(std::move(options), /*has_parent=*/false)) {}
 
 Group::Group(const Context& parent, Options options)
-    : core_(group_internal::Core::Create(
-          parent, MakePolicy(std::move(options), /*has_parent=*/true))) {}
-
-Group::~Group() { core_->Close(); }
+    : core_(parent, MakePolicy(std::move(options), /*has_parent=*/true)) {}
 
 absl::Status Group::Wait(WaitPolicy policy) { return core_->Wait(policy); }
 

@@ -26,7 +26,6 @@
 #include "cohort/group/core.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
-#include "cohort/sync/ref_ptr.h"
 
 namespace cohort::errgroup {
 
@@ -119,7 +118,7 @@ class Group {
 
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
-  ~Group();
+  ~Group() = default;
 
   // Runs `task` in the group: see GroupTask for its forms. Blocks while limit
   // and queue are full, and then returns kAccepted or, if the group is
@@ -183,7 +182,7 @@ class Group {
   Stats stats() const { return core_->stats(); }
 
  private:
-  const sync::RefPtr<group_internal::Core> core_;
+  const group_internal::CoreOwner core_;
 };
 
 // neilotoole/errgroup's WithContextN: at most `workers` tasks at once and at

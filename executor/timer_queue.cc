@@ -24,6 +24,10 @@ TimerQueue::Timer::~Timer() {
   ABSL_CHECK(!due_.has_value()) << "TimerQueue::Timer destroyed while armed";
 }
 
+void TimerQueue::Timer::HandOver(Executor& executor) {
+  executor.Submit([this] { OnDue(); });
+}
+
 TimerQueue::TimerQueue(Executor& executor) : executor_(executor) {}
 
 TimerQueue::~TimerQueue() {
@@ -91,9 +95,7 @@ void TimerQueue::Run() {
     }
     if (!batch.empty()) {
       mutex_.Unlock();
-      for (Timer* timer : batch) {
-        executor_.Submit([timer] { timer->OnDue(); });
-      }
+      for (Timer* timer : batch) timer->HandOver(executor_);
       batch.clear();
       mutex_.Lock();
     } else if (timers_.empty()) {

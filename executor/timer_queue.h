@@ -50,6 +50,12 @@ class TimerQueue {
     // The timer must live until this returns, but may end within it.
     virtual void OnDue() = 0;
 
+    // What the queue's own thread does with a timer that is due: it gives OnDue
+    // to the executor. To be overridden, in place of OnDue, by what has a place
+    // of its own to put work, and wants to keep the order of due times there.
+    // Must not block, nor run code of a user's.
+    virtual void HandOver(Executor& executor);
+
     // Where it stands in the queue it is armed in.
     std::optional<sync::SteadyTime> due_;
     uint64_t sequence_ = 0;

@@ -653,6 +653,16 @@ std::vector<TaskError> Core::errors() const {
   return errors_;
 }
 
+bool Core::cut_short() const {
+  sync::MutexLock lock(&mutex_);
+  return cut_short_;
+}
+
+bool Core::ended() const {
+  sync::MutexLock lock(&mutex_);
+  return ended_;
+}
+
 std::exception_ptr Core::TakeException() {
   sync::MutexLock lock(&mutex_);
   return std::exchange(exception_, nullptr);

@@ -111,6 +111,10 @@ class Core {
 
   const Context& context() const { return scope_.context(); }
   std::vector<TaskError> errors() const;
+  // Whether something was skipped, refused or ended by the cancellation.
+  bool cut_short() const;
+  // Whether a Wait that ends the group has returned.
+  bool ended() const;
   std::exception_ptr TakeException();
   Stats stats() const;
 
@@ -213,9 +217,8 @@ class Core {
   int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t errors_dropped_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  // Something was skipped, refused or ended by the cancellation.
   bool cut_short_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by a Wait that returned
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
   std::vector<TaskError> errors_ ABSL_GUARDED_BY(mutex_);
   bool had_exception_ ABSL_GUARDED_BY(mutex_) = false;
@@ -224,6 +227,23 @@ class Core {
   // Last, and in this order: the callback uses all of the above.
   CancelScope scope_;
   DoneCallback on_cancelled_;
+};
+
+// What a group has of its core: closes it when the group is destroyed.
+class CoreOwner {
+ public:
+  CoreOwner(const Context& parent, Policy policy)
+      : core_(Core::Create(parent, std::move(policy))) {}
+  ~CoreOwner() { core_->Close(); }
+  CoreOwner(const CoreOwner&) = delete;
+  CoreOwner& operator=(const CoreOwner&) = delete;
+
+  Core* get() const { return core_.get(); }
+  Core* operator->() const { return core_.get(); }
+  Core& operator*() const { return *core_; }
+
+ private:
+  const sync::RefPtr<Core> core_;
 };
 
 }  // namespace cohort::group_internal

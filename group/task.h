@@ -57,25 +57,31 @@ bool IsNull(const F& callable) {
   }
 }
 
+// Calls a task of any form.
+template <class F>
+  requires(TaskWithContext<F> || TaskWithoutContext<F>)
+absl::Status CallTask(F&& task, [[maybe_unused]] const Context& context) {
+  if constexpr (TaskWithContext<F>) {
+    if constexpr (std::is_void_v<std::invoke_result_t<F, const Context&>>) {
+      std::invoke(std::forward<F>(task), context);
+      return absl::OkStatus();
+    } else {
+      return std::invoke(std::forward<F>(task), context);
+    }
+  } else if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+    std::invoke(std::forward<F>(task));
+    return absl::OkStatus();
+  } else {
+    return std::invoke(std::forward<F>(task));
+  }
+}
+
 // The common shape of a task; null for a callable that is null.
 template <GroupTask F>
 Task MakeTask(F task) {
   if (IsNull(task)) return nullptr;
-  return [task = std::move(task)](
-             [[maybe_unused]] const Context& context) mutable -> absl::Status {
-    if constexpr (TaskWithContext<F>) {
-      if constexpr (std::is_void_v<std::invoke_result_t<F, const Context&>>) {
-        std::invoke(std::move(task), context);
-        return absl::OkStatus();
-      } else {
-        return std::invoke(std::move(task), context);
-      }
-    } else if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
-      std::invoke(std::move(task));
-      return absl::OkStatus();
-    } else {
-      return std::invoke(std::move(task));
-    }
+  return [task = std::move(task)](const Context& context) mutable {
+    return CallTask(std::move(task), context);
   };
 }
 

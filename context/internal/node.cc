@@ -13,7 +13,6 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "cohort/context/internal/linked_list.h"
 #include "cohort/context/internal/value.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/timer_queue.h"
@@ -145,7 +144,7 @@ void Node::JoinParent() {
       return;
     }
   }
-  LinkedList<Node> none;
+  sync::LinkedList<Node> none;
   MarkDone(parent_->status(), parent_->cause(), &none);
 }
 
@@ -161,12 +160,12 @@ bool Node::Cancel(absl::Status status, absl::Status cause) {
   if (done()) return false;
   // First all nodes are marked, parents before their children, then the
   // callbacks run. The list's references keep the nodes until then.
-  LinkedList<Node> below;
+  sync::LinkedList<Node> below;
   if (!MarkDone(status, cause, &below)) return false;
   Node* next = nullptr;
   for (Node* node = below.front(); node != nullptr; node = next) {
     const bool marked = node->MarkDone(status, cause, &below);
-    next = LinkedList<Node>::Next(node);
+    next = sync::LinkedList<Node>::Next(node);
     if (marked) continue;
     // Its callbacks are for whoever was faster: two threads would mix up their
     // order.
@@ -186,7 +185,7 @@ bool Node::Cancel(absl::Status status, absl::Status cause) {
 }
 
 bool Node::MarkDone(const absl::Status& status, const absl::Status& cause,
-                    LinkedList<Node>* below) {
+                    sync::LinkedList<Node>* below) {
   sync::MutexLock lock(&mutex_);
   if (done()) return false;
   status_ = status;
@@ -195,7 +194,7 @@ bool Node::MarkDone(const absl::Status& status, const absl::Status& cause,
   done_changed_.SignalAll();
   Node* next = nullptr;
   for (Node* child = children_.front(); child != nullptr; child = next) {
-    next = LinkedList<Node>::Next(child);
+    next = sync::LinkedList<Node>::Next(child);
     // One whose last reference is gone waits for mutex_ to leave the list.
     if (!child->references_.TryRef()) continue;
     children_.Remove(child);

@@ -18,9 +18,9 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "cohort/context/internal/linked_list.h"
 #include "cohort/executor/timer_queue.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
 #include "cohort/sync/thread.h"
@@ -31,7 +31,7 @@ class Node;
 struct StopSource;  // opaque, as StopRegistration in context.h
 
 // A callback that waits for its node to be done. Guarded by the node's mutex.
-class Registration final : public ListHook<Registration> {
+class Registration final : public sync::ListHook<Registration> {
  public:
   Registration(sync::RefPtr<Node> node, absl::AnyInvocable<void() &&> callback);
 
@@ -56,7 +56,7 @@ class Registration final : public ListHook<Registration> {
   sync::CondVar over_;
 };
 
-class Node final : private TimerQueue::Timer, public ListHook<Node> {
+class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
  public:
   // A child of `parent`, which may be null. It ends at `deadline`, or at its
   // parent's where that is earlier.
@@ -103,7 +103,7 @@ class Node final : private TimerQueue::Timer, public ListHook<Node> {
   // Marks the node done and moves its children to `below`, with a reference
   // each. False if it was done before.
   bool MarkDone(const absl::Status& status, const absl::Status& cause,
-                LinkedList<Node>* below);
+                sync::LinkedList<Node>* below);
   // After MarkDone, outside all locks: what the end of the node entails.
   void FinishEnd();
   void RunCallbacks();
@@ -122,8 +122,8 @@ class Node final : private TimerQueue::Timer, public ListHook<Node> {
 
   sync::Mutex mutex_;
   sync::CondVar done_changed_;
-  LinkedList<Node> children_ ABSL_GUARDED_BY(mutex_);
-  LinkedList<Registration> callbacks_ ABSL_GUARDED_BY(mutex_);
+  sync::LinkedList<Node> children_ ABSL_GUARDED_BY(mutex_);
+  sync::LinkedList<Registration> callbacks_ ABSL_GUARDED_BY(mutex_);
   // For stop_token(); made on first use.
   std::unique_ptr<StopSource> stop_source_ ABSL_GUARDED_BY(mutex_);
 };

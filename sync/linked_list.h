@@ -1,9 +1,9 @@
 // An intrusive list: its elements cost no allocation, and leave it in O(1).
 
-#ifndef COHORT_CONTEXT_INTERNAL_LINKED_LIST_H_
-#define COHORT_CONTEXT_INTERNAL_LINKED_LIST_H_
+#ifndef COHORT_SYNC_LINKED_LIST_H_
+#define COHORT_SYNC_LINKED_LIST_H_
 
-namespace cohort::context_internal {
+namespace cohort::sync {
 
 // What an element T inherits: ListHook<T>. An element is in one list at a time.
 template <class T>
@@ -52,6 +52,6 @@ class LinkedList {
   T* last_ = nullptr;
 };
 
-}  // namespace cohort::context_internal
+}  // namespace cohort::sync
 
-#endif  // COHORT_CONTEXT_INTERNAL_LINKED_LIST_H_
+#endif  // COHORT_SYNC_LINKED_LIST_H_

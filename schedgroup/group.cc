@@ -1,0 +1,64 @@
+#include "cohort/schedgroup/group.h"
+
+#include <utility>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/group/core.h"
+#include "cohort/group/types.h"
+#include "cohort/schedgroup/internal/scheduler.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::schedgroup {
+
+using internal::Scheduled;
+using internal::Scheduler;
+
+Group::Group(const Context& context, Options options)
+    : scheduler_(sync::RefPtr<Scheduler>::Adopt(
+          new Scheduler(context, {.type = "schedgroup::Group",
+                                  .name = std::move(options.name),
+                                  .limit = options.limit,
+                                  .queue = kUnlimited,
+                                  .cancel_on_error = options.cancel_on_error,
+                                  .exceptions = options.exceptions,
+                                  .executor = options.executor}))) {}
+
+Group::~Group() { scheduler_->Close(); }
+
+TaskId Group::Add(const char* method, sync::SteadyTime due,
+                  absl::Duration period, internal::RepeatableTask task) {
+  ABSL_CHECK(task) << "schedgroup::Group::" << method << ": null task";
+  ABSL_CHECK(!scheduler_->core().ended())
+      << "schedgroup::Group::" << method << " after Wait has returned";
+  auto scheduled = sync::RefPtr<Scheduled>::Adopt(
+      new Scheduled(scheduler_, due, period, std::move(task)));
+  scheduler_->Add(*scheduled);
+  return TaskId(std::move(scheduled));
+}
+
+void Group::CheckPeriod(absl::Duration period) {
+  ABSL_CHECK_GT(period, absl::ZeroDuration())
+      << "schedgroup::Group::Every: period";
+}
+
+CancelResult Group::Cancel(const TaskId& id) {
+  if (id.task_ == nullptr) return CancelResult::kFinished;
+  bool over = false;
+  if (scheduler_->Cancel(*id.task_.get(), &over)) {
+    return CancelResult::kCancelled;
+  }
+  return over ? CancelResult::kFinished : CancelResult::kRunning;
+}
+
+bool Group::Cancel(absl::Status cause) {
+  ABSL_CHECK(!cause.ok()) << "schedgroup::Group::Cancel: the cause is OK";
+  return scheduler_->core().Cancel(std::move(cause));
+}
+
+absl::Status Group::Wait(WaitPolicy policy) { return scheduler_->Wait(policy); }
+
+}  // namespace cohort::schedgroup

@@ -1,0 +1,181 @@
+// A group of tasks that run at times.
+//
+//   cohort::schedgroup::Group group(context);
+//   group.Delay(absl::Seconds(1), [] { Blink(); });
+//   group.Schedule(midnight, [] { Rotate(); });
+//   group.Every(absl::Minutes(1), [](const cohort::Context& context) {
+//     return Poll(context);
+//   });
+//   absl::Status status = group.Wait();
+
+#ifndef COHORT_SCHEDGROUP_GROUP_H_
+#define COHORT_SCHEDGROUP_GROUP_H_
+
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/group/core.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+#include "cohort/schedgroup/internal/scheduler.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::schedgroup {
+
+struct Options {
+  // Tasks running at once. One whose time comes while so many run waits in the
+  // group's queue, and costs no thread there.
+  int limit = kUnlimited;
+
+  // Whether the first error cancels the group, and so all that is to come.
+  bool cancel_on_error = false;
+
+  Exceptions exceptions = Exceptions::kCapture;
+
+  // Where tasks run; null means DefaultExecutor(). Must outlive the group's
+  // last task, and may not be destroyed by one.
+  Executor* executor = nullptr;
+
+  // For error messages.
+  std::string name = "";
+};
+
+// Names a task of one group, for Cancel. Cheap to copy; one made by default
+// names none. May outlive the group, but is of no use then.
+class TaskId {
+ public:
+  TaskId() = default;
+
+ private:
+  friend class Group;
+  explicit TaskId(sync::RefPtr<internal::Scheduled> task)
+      : task_(std::move(task)) {}
+
+  sync::RefPtr<internal::Scheduled> task_;
+};
+
+enum class CancelResult {
+  kCancelled,  // it will not run, or not again
+  kRunning,    // its time has come: it runs, or waits for a slot; a repeated
+               // task does not run again after that
+  kFinished,   // it has run, or was skipped or refused
+};
+
+// Runs each of its tasks once its time has come.
+//
+// Blocks?        Wait and the destructor do. A slow task delays no other one,
+//                unless Options::limit says so.
+// Cancellation?  Of the context given to the constructor, by Cancel, or with
+//                cancel_on_error by the first error. Tasks that have not
+//                started are skipped, at once. Running tasks are told through
+//                the context that they are given.
+// Order?         By time; equal times in the order of submission. That is the
+//                order in which tasks start, at or after their time. With a
+//                limit, those that are due wait in that order.
+// On error?      The first error is the result of Wait; others are counted.
+//                What a task returns because it was told to stop is none.
+// Thread safety  All methods, from any thread; the destructor not inside one of
+//                the group's tasks.
+// Memory order   What happened before a task was scheduled is visible to it,
+//                and what it did to whoever returns from a Wait that saw it
+//                end, and to its next run.
+// Destruction    Cancels, then waits for running tasks.
+//
+// Times are kept on the monotonic clock: the wall clock is read once, when a
+// task is scheduled, and setting it later neither loses nor repeats one. Time
+// that the machine is suspended does not count.
+//
+// A null task, a period that is not positive, or scheduling anything after Wait
+// has returned is a contract violation, and dies.
+//
+// From mdlayher/schedgroup. What differs: tasks may be scheduled while Wait
+// waits, from inside tasks too; Wait may be called again; it waits for running
+// tasks after a cancellation, and is OK if nothing was lost to it; a group that
+// is never waited for leaves nothing behind; equal times are in order; Cancel,
+// Every and the limit.
+class Group {
+ public:
+  explicit Group(const Context& context = {}, Options options = {});
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  // Runs `task` when `delay` has passed; at once if that is not positive. See
+  // GroupTask for its forms. Does not block. If the group is cancelled, the
+  // task is refused: it counts as such, and Wait tells of it.
+  template <GroupTask F>
+  TaskId Delay(absl::Duration delay, F task) {
+    return Add("Delay", sync::SteadyTime::Now() + delay, absl::ZeroDuration(),
+               internal::MakeRepeatable(std::move(task)));
+  }
+
+  // The same, when the wall clock now says it will be `time`.
+  template <GroupTask F>
+  TaskId Schedule(absl::Time time, F task) {
+    return Add("Schedule", sync::SteadyTime::At(time), absl::ZeroDuration(),
+               internal::MakeRepeatable(std::move(task)));
+  }
+
+  // Runs `task` again and again, first when one `period` has passed, until it
+  // is cancelled by its id or the group is: Wait does not return before. It is
+  // called as an lvalue, and never while it still runs: what it has missed by
+  // then is left out, and the others stay at multiples of the period. Each run
+  // is a task of its own in stats(). An error does not end it, unless it
+  // cancels the group.
+  template <GroupTask F>
+    requires GroupTask<F&>
+  TaskId Every(absl::Duration period, F task) {
+    CheckPeriod(period);
+    return Add("Every", sync::SteadyTime::Now() + period, period,
+               internal::MakeRepeated(std::move(task)));
+  }
+
+  // Takes a task back. The functor of one that will not run is destroyed before
+  // this returns. A task that was cancelled so is no reason for Wait to fail.
+  CancelResult Cancel(const TaskId& id);
+
+  // Cancels the group. True for the one call that did. The cause must not be
+  // OK.
+  bool Cancel(absl::Status cause = absl::CancelledError("group cancelled"));
+
+  // Blocks until all tasks have ended, also those that are scheduled meanwhile,
+  // then ends the group. OK if every task succeeded and none was skipped or
+  // refused; else the first error; else the cause of the cancellation. May be
+  // called any number of times and from any threads; inside a task of the group
+  // it does not wait for the tasks that wait here, and ends nothing. With kHelp
+  // it runs tasks that are due.
+  absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
+
+  // The context that tasks are given. Lives as long as the group.
+  const Context& context() const { return scheduler_->core().context(); }
+
+  // The first error with the index of its task.
+  std::vector<TaskError> errors() const { return scheduler_->core().errors(); }
+
+  // The first exception that was captured, to the one caller who asks first;
+  // null for all others.
+  std::exception_ptr exception() { return scheduler_->core().TakeException(); }
+
+  // Tasks whose time has not come count as queued; those that Cancel took back
+  // as skipped.
+  Stats stats() const { return scheduler_->core().stats(); }
+
+ private:
+  TaskId Add(const char* method, sync::SteadyTime due, absl::Duration period,
+             internal::RepeatableTask task);
+
+  static void CheckPeriod(absl::Duration period);
+
+  const sync::RefPtr<internal::Scheduler> scheduler_;
+};
+
+}  // namespace cohort::schedgroup
+
+#endif  // COHORT_SCHEDGROUP_GROUP_H_

@@ -1,0 +1,186 @@
+#include "cohort/schedgroup/internal/scheduler.h"
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/timer_queue.h"
+#include "cohort/group/core.h"
+#include "cohort/group/types.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/linked_list.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::schedgroup::internal {
+
+// One run of a task, as the group's core has it. Whatever becomes of it there,
+// the destructor comes before it is counted out.
+class Scheduled::Turn {
+ public:
+  explicit Turn(Scheduled& task)
+      : task_(sync::RefPtr<Scheduled>::Share(&task)) {}
+  Turn(Turn&& other) noexcept = default;
+  Turn& operator=(Turn&&) = delete;
+  ~Turn() {
+    if (task_ != nullptr) task_->scheduler_->EndTurn(*task_, ran_);
+  }
+
+  absl::Status operator()(const Context& context) {
+    ran_ = true;
+    return task_->task_(context);
+  }
+
+ private:
+  sync::RefPtr<Scheduled> task_;
+  bool ran_ = false;
+};
+
+Scheduled::Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
+                     absl::Duration period, RepeatableTask task)
+    : scheduler_(std::move(scheduler)),
+      period_(period),
+      due_(due),
+      task_(std::move(task)) {}
+
+void Scheduled::HandOver(Executor&) {
+  const auto timers_reference = sync::RefPtr<Scheduled>::Adopt(this);
+  {
+    sync::MutexLock lock(&scheduler_->mutex_);
+    if (state_ != State::kWaiting) return;
+    state_ = State::kDue;
+    scheduler_->waiting_.Remove(this);
+  }
+  Unref();  // the list's
+  scheduler_->Deliver(*this);
+}
+
+Scheduler::Scheduler(const Context& parent, group_internal::Policy policy)
+    : core_(group_internal::Core::Create(parent, std::move(policy))) {
+  on_cancelled_ = core_->context().OnDone([this] { OnCancelled(); });
+}
+
+void Scheduler::Add(Scheduled& task) {
+  const std::optional<int64_t> index = core_->Expect();
+  if (index.has_value()) {
+    task.index_ = *index;
+    LetWait(task);
+  } else {
+    Finish(task);
+  }
+}
+
+void Scheduler::LetWait(Scheduled& task) {
+  bool stopped = false;
+  {
+    sync::MutexLock lock(&mutex_);
+    stopped = task.stopped_;
+    if (!stopped && !cancelled_) {
+      task.state_ = Scheduled::State::kWaiting;
+      task.Ref();
+      waiting_.PushBack(&task);
+      // Under the lock, so that whoever finds it waiting finds it armed.
+      task.Ref();
+      TimerQueue::Default().Arm(task, task.due_);
+      return;
+    }
+  }
+  if (stopped) {
+    Finish(task);
+    core_->Withdraw();
+  } else {
+    Deliver(task);
+  }
+}
+
+void Scheduler::Deliver(Scheduled& task) {
+  group_internal::Core::Entries entries;
+  entries.push_back({.task = Scheduled::Turn(task), .index = task.index_});
+  core_->Deliver(std::move(entries));
+}
+
+void Scheduler::EndTurn(Scheduled& task, bool ran) {
+  if (ran && task.period_ > absl::ZeroDuration()) {
+    // Before this run is counted out, so that no Wait ends in between.
+    const std::optional<int64_t> index = core_->Expect();
+    if (index.has_value()) {
+      absl::Duration rest;
+      const int64_t missed = absl::IDivDuration(
+          sync::SteadyTime::Now() - task.due_, task.period_, &rest);
+      task.due_ = task.due_ + task.period_ * (missed + 1);
+      task.index_ = *index;
+      LetWait(task);
+      return;
+    }
+  }
+  Finish(task);
+}
+
+void Scheduler::Finish(Scheduled& task) {
+  task.task_ = nullptr;
+  sync::MutexLock lock(&mutex_);
+  task.state_ = Scheduled::State::kOver;
+}
+
+bool Scheduler::Cancel(Scheduled& task, bool* over) {
+  ABSL_CHECK(task.scheduler_.get() == this)
+      << "schedgroup::Group::Cancel: the task is another group's";
+  {
+    sync::MutexLock lock(&mutex_);
+    task.stopped_ = true;
+    *over = task.state_ == Scheduled::State::kOver;
+    if (task.state_ != Scheduled::State::kWaiting) return false;
+    task.state_ = Scheduled::State::kDue;
+    waiting_.Remove(&task);
+  }
+  const auto listed = sync::RefPtr<Scheduled>::Adopt(&task);
+  Disarm(task);
+  Finish(task);
+  core_->Withdraw();
+  return true;
+}
+
+void Scheduler::Disarm(Scheduled& task) {
+  // If it is too late for that, the timer gives its reference back itself.
+  if (TimerQueue::Default().Disarm(task)) task.Unref();
+}
+
+void Scheduler::OnCancelled() {
+  sync::LinkedList<Scheduled> skipped;
+  {
+    sync::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    std::swap(skipped, waiting_);
+    for (Scheduled* task = skipped.front(); task != nullptr;
+         task = skipped.Next(task)) {
+      task->state_ = Scheduled::State::kDue;
+    }
+  }
+  group_internal::Core::Entries entries;
+  while (!skipped.empty()) {
+    const auto task = sync::RefPtr<Scheduled>::Adopt(skipped.PopFront());
+    Disarm(*task);
+    entries.push_back({.task = Scheduled::Turn(*task), .index = task->index_});
+  }
+  core_->Deliver(std::move(entries));
+}
+
+absl::Status Scheduler::Wait(WaitPolicy policy) {
+  // As the core does for its own part: this may be a callback of a context
+  // above, which runs before ours.
+  if (core_->context().done()) OnCancelled();
+  return core_->Wait(policy);
+}
+
+void Scheduler::Close() {
+  if (core_->context().done()) OnCancelled();
+  core_->Close();
+  on_cancelled_ = DoneCallback();
+}
+
+}  // namespace cohort::schedgroup::internal

@@ -1,0 +1,135 @@
+// The tasks of a timed group that wait for their time.
+
+#ifndef COHORT_SCHEDGROUP_INTERNAL_SCHEDULER_H_
+#define COHORT_SCHEDGROUP_INTERNAL_SCHEDULER_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/timer_queue.h"
+#include "cohort/group/core.h"
+#include "cohort/group/task.h"
+#include "cohort/group/types.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/linked_list.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::schedgroup::internal {
+
+class Scheduler;
+
+using RepeatableTask = absl::AnyInvocable<absl::Status(const Context&)>;
+
+// For a task that runs once, and is called as an rvalue.
+template <GroupTask F>
+RepeatableTask MakeRepeatable(F task) {
+  if (group_internal::IsNull(task)) return nullptr;
+  return [task = std::move(task)](const Context& context) mutable {
+    return group_internal::CallTask(std::move(task), context);
+  };
+}
+
+// For one that may run again.
+template <GroupTask F>
+RepeatableTask MakeRepeated(F task) {
+  if (group_internal::IsNull(task)) return nullptr;
+  return [task = std::move(task)](const Context& context) mutable {
+    return group_internal::CallTask(task, context);
+  };
+}
+
+// One task. While it waits it is a timer and in its scheduler's list; each of
+// these holds a reference.
+class Scheduled final : private TimerQueue::Timer,
+                        public sync::ListHook<Scheduled> {
+ public:
+  Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
+            absl::Duration period, RepeatableTask task);
+
+  void Ref() const { references_.Ref(); }
+  void Unref() {
+    if (references_.Unref()) delete this;
+  }
+
+ private:
+  friend class Scheduler;
+  class Turn;
+
+  // Whoever takes it from kWaiting to kDue has the task.
+  enum class State { kWaiting, kDue, kOver };
+
+  ~Scheduled() = default;
+
+  void OnDue() override {}
+  void HandOver(Executor&) override;
+
+  sync::RefCount references_;
+  const sync::RefPtr<Scheduler> scheduler_;
+  const absl::Duration period_;  // zero for a task that runs once
+  sync::SteadyTime due_;
+  int64_t index_ = 0;
+  RepeatableTask task_;
+
+  // Guarded by the scheduler's mutex.
+  State state_ = State::kDue;
+  bool stopped_ = false;  // not to be repeated
+};
+
+class Scheduler {
+ public:
+  Scheduler(const Context& parent, group_internal::Policy policy);
+
+  void Ref() const { references_.Ref(); }
+  void Unref() {
+    if (references_.Unref()) delete this;
+  }
+
+  group_internal::Core& core() const { return *core_; }
+
+  // Lets `task` wait for its time, or refuses it.
+  void Add(Scheduled& task);
+
+  // Takes `task` back; true if it waited. Else says whether it is over.
+  bool Cancel(Scheduled& task, bool* over);
+
+  // Skips all that waits, once the group is cancelled. May be called again.
+  void OnCancelled();
+
+  absl::Status Wait(WaitPolicy policy);
+
+  // What a group's destructor does.
+  void Close();
+
+ private:
+  friend class Scheduled;
+
+  ~Scheduler() = default;
+
+  // Of a task that core_ expects.
+  void LetWait(Scheduled& task);
+  void Deliver(Scheduled& task);
+  // After a turn: lets it wait for its next, or finishes it.
+  void EndTurn(Scheduled& task, bool ran);
+  void Finish(Scheduled& task);
+  static void Disarm(Scheduled& task);
+
+  sync::RefCount references_;
+  const sync::RefPtr<group_internal::Core> core_;
+  sync::Mutex mutex_;
+  sync::LinkedList<Scheduled> waiting_ ABSL_GUARDED_BY(mutex_);
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Last: the callback uses all of the above.
+  DoneCallback on_cancelled_;
+};
+
+}  // namespace cohort::schedgroup::internal
+
+#endif  // COHORT_SCHEDGROUP_INTERNAL_SCHEDULER_H_

@@ -1,0 +1,63 @@
+#include "cohort/sizedgroup/sized_group.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "cohort/context/context.h"
+#include "cohort/group/core.h"
+#include "cohort/group/errors.h"
+#include "cohort/group/types.h"
+
+namespace cohort::sizedgroup {
+namespace {
+
+group_internal::Policy MakePolicy(int size, Options options) {
+  const bool bounded = options.preemptive || options.discard;
+  return {.type = "sizedgroup",
+          .name = std::move(options.name),
+          .limit = std::max(size, 1),
+          .queue = bounded ? 0 : kUnlimited,
+          .cancel_on_error = options.term_on_error,
+          .keep_all_errors = true,
+          .wait_ends_group = false,
+          .exceptions = options.exceptions,
+          .executor = options.executor};
+}
+
+}  // namespace
+
+ErrSizedGroup::ErrSizedGroup(int size, Options options)
+    : parent_(options.context),
+      when_full_(options.discard ? group_internal::WhenFull::kRefuse
+                                 : group_internal::WhenFull::kBlock),
+      core_(parent_, MakePolicy(size, std::move(options))) {}
+
+absl::Status ErrSizedGroup::Wait(WaitPolicy policy) {
+  const absl::Status status = core_->Wait(policy);
+  std::vector<TaskError> errors = core_->errors();
+  if (errors.empty()) return status;
+  const int64_t more = core_->stats().errors_dropped;
+  if (core_->cut_short() && parent_.done()) {
+    errors.push_back({.status = parent_.cause()});
+  }
+  // In the text they have the numbers of their order, as in the original.
+  int64_t place = 0;
+  for (TaskError& error : errors) error.index = place++;
+  return group_internal::JoinErrors("", errors, more);
+}
+
+bool ErrSizedGroup::Cancel(absl::Status cause) {
+  ABSL_CHECK(!cause.ok()) << "sizedgroup: Cancel: the cause is OK";
+  return core_->Cancel(std::move(cause));
+}
+
+void SizedGroup::Wait(WaitPolicy policy) {
+  group_.Wait(policy).IgnoreError();
+  group_internal::LogFirst("sizedgroup::SizedGroup", group_.errors());
+}
+
+}  // namespace cohort::sizedgroup
