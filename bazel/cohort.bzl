@@ -24,7 +24,7 @@ def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
         **kwargs
     )
 
-    # What //tests/layering reads.
+    # What //tests/layering and //tests/mutation read.
     if not native.existing_rule("package_files"):
         native.filegroup(
             name = "package_files",
@@ -36,7 +36,10 @@ def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
                     "**/*test_util.*",
                 ],
             ),
-            visibility = ["//tests/layering:__pkg__"],
+            visibility = [
+                "//tests/layering:__pkg__",
+                "//tests/mutation:__pkg__",
+            ],
         )
 
 def cohort_cc_test(

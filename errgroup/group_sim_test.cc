@@ -1005,6 +1005,28 @@ TEST(GroupNestingSimTest, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
   });
 }
 
+// Time passes only when nothing else can happen, so that whoever parks has
+// parked.
+TEST(GroupNestingSimTest, ATaskOfAGroupThatOutlivesItsMakerParks) {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
+    ThreadPerTask elsewhere;
+    Group outer(Options{.limit = 1, .executor = &elsewhere});
+    std::unique_ptr<Group> made;
+    outer.Go([&] {
+      made = std::make_unique<Group>(Options{.executor = &elsewhere});
+    });
+    EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
+    Gate gate;
+    outer.Go([&gate] { gate.Pass(); });
+    made->Go([&outer] { EXPECT_EQ(outer.Go([] {}), Admission::kAccepted); });
+    sync::SleepFor(kMoment);
+    EXPECT_EQ(outer.stats().parked, 1);
+    gate.Open();
+    EXPECT_EQ(made->Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
+  });
+}
+
 // Two threads in Wait are all there is to run two tasks that meet.
 TEST(GroupHelperSimTest, EveryHelperWakesThatIsNeeded) {
   sim::Explore({.schedules = 4000}, [] {
@@ -1044,6 +1066,38 @@ TEST(GroupHelperSimTest, AHelperDoesNotRelyOnARunnerThatIsComing) {
       last_ran.Pass();
     });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+// Looks at a group whenever it is given something.
+class Curious : public Executor {
+ public:
+  void LookAt(const Group* group) { group_ = group; }
+  void Join() { threads_.reset(); }
+
+  void Submit(Task task) override {
+    group_->stats();  // a lock that is held here would be taken again
+    threads_->Submit(std::move(task));
+  }
+
+ private:
+  const Group* group_ = nullptr;
+  std::optional<ThreadPerTask> threads_{std::in_place};
+};
+
+TEST(GroupHelperSimTest, NoLockIsHeldWhereTheExecutorIsCalled) {
+  sim::Explore({.schedules = 2000}, [] {
+    Curious executor;
+    Group group(Options{.limit = 1, .queue = 1, .executor = &executor});
+    executor.LookAt(&group);
+    group.Go([&group] {
+      group.Go([] {});
+      EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    });
+    group.Go([] {});
+    group.SetLimit(2);
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    executor.Join();
   });
 }
 
@@ -1222,6 +1276,33 @@ TEST_P(GroupSimTest, B07_B63_TheFirstExceptionIsHandedOutOnce) {
       take();
     }
     EXPECT_EQ(taken, 1);
+  });
+}
+
+TEST_P(GroupSimTest, AnExceptionThatIsNotKeptIsGoneWhenWaitReturns) {
+  Explore(3000, [](Executor* executor) {
+    sync::Atomic<int> alive = 2;
+    Group group(Options{.executor = executor});
+    for (int i = 0; i < 2; ++i) {
+      group.Go([&alive] { throw AtEnd([&alive] { --alive; }); });
+    }
+    EXPECT_FALSE(group.Wait().ok());
+    EXPECT_EQ(alive, 1);
+  });
+}
+
+// The runner, on the shelf, outlives the group.
+TEST(GroupHelperSimTest, TheExceptionThatIsKeptIsGoneWithTheGroup) {
+  sim::Explore({.schedules = 100}, [] {
+    sync::Atomic<bool> alive = true;
+    Shelf shelf;
+    {
+      Group group(Options{.executor = &shelf});
+      group.Go([&alive] { throw AtEnd([&alive] { alive = false; }); });
+      EXPECT_FALSE(group.Wait().ok());
+      EXPECT_TRUE(alive);
+    }
+    EXPECT_FALSE(alive);
   });
 }
 

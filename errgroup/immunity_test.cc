@@ -119,6 +119,24 @@ TEST(Immunity, B05_ATaskThatEndsItsThreadKillsNoWorker) {
   EXPECT_EQ(ran, 2);
   EXPECT_EQ(group.stats().failed, 1);
 }
+
+TEST(Immunity, B05_ATaskThatEndsItsThreadInAWaitLeavesNoSlotBehind) {
+  FixedPool pool(1);
+  Group group(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});
+  group.Go([&group] {
+    group.Go([] { pthread_exit(nullptr); });
+    group.Wait().IgnoreError();  // which runs it, and lends it the slot
+  });
+  EXPECT_FALSE(group.Wait(WaitPolicy::kPark).ok());
+  EXPECT_EQ(group.stats().failed, 2);
+  group.SetLimit(0);
+  std::atomic<bool> ran{false};
+  group.Go([&ran] { ran = true; });
+  absl::Notification passed;  // by whatever the group has sent
+  pool.Submit([&passed] { passed.Notify(); });
+  passed.WaitForNotification();
+  EXPECT_FALSE(ran);
+}
 #endif
 
 TEST(Immunity, B07_TheOriginalFailureIsReachable) {

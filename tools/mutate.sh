@@ -1,0 +1,397 @@
+#!/usr/bin/env bash
+#
+# Checks the tests: breaks the library on purpose, in a copy of the repository,
+# one small change at a time, and looks which of the tests notices.
+#
+#   tools/mutate.sh [OPTION...] [TEXT...]
+#
+#   TEXT...     only mutants whose title or file contains one of these
+#   --list      print them
+#   --check     see that each of them still applies, and no more
+#   --page      write docs/mutation.md, after a run of all of them
+#   --quick     without sanitizers, which are the last resort
+#   --dir=DIR   keep the copy and Bazel's output there for the next run
+#
+# Further flags for Bazel are taken from $BAZEL_FLAGS. Nothing goes into its disk
+# cache unless they say so.
+#
+# The mutants are in tests/mutation/*.mutants:
+#
+#   test [FLAG...] //PACKAGE:TEST...      what is run, a line after the other
+#                                         until one fails
+#   == TITLE                              a mutant
+#   @@ FILE [TEXT]                        where: in the block that begins with
+#                                         the one line that contains TEXT and
+#                                         ends with a line that begins with }
+#    LINE, -LINE, +LINE                   as in a diff; must match exactly once,
+#                                         indentation and comments aside
+#   !! REASON                             why no test can notice
+#
+# A mutant is killed by a test that fails. One that does not compile, and one
+# that only makes a test time out, is not killed. Exit status 0: at least 95 %
+# are killed, and those that survive are known to, with a reason.
+
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+least_share=95
+timeout=60
+
+die() { echo "mutate.sh: $*" >&2 && exit 2; }
+
+what=run
+dir=
+quick=no
+filters=()
+for arg in "$@"; do
+  case "$arg" in
+    --list | --check | --page) what="${arg#--}" ;;
+    --quick) quick=yes ;;
+    --dir=*) dir="${arg#--dir=}" ;;
+    --help | -h) sed -n '3,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
+    -*) die "$arg: see --help" ;;
+    *) filters+=("$arg") ;;
+  esac
+done
+[[ $what != page || (${#filters[@]} == 0 && $quick == no) ]] ||
+  die "--page is about all mutants and all tests"
+
+# --- The lists.
+
+titles=()   # of each mutant
+suites=()   # the name of its list
+diffs=()    # its @@ lines and what follows them
+reasons=()  # why it survives, or empty
+declare -A stages=() # of each list: one a line
+
+read_list() {
+  local suite="$1" line at=0 last=-1
+  stages[$suite]=
+  while IFS= read -r line || [[ -n $line ]]; do
+    at=$((at + 1))
+    case "$line" in
+      "" | "#"*) ;;
+      "test "*) stages[$suite]+="${line#test }"$'\n' ;;
+      "== "*)
+        last=${#titles[@]}
+        titles+=("${line#== }")
+        suites+=("$suite")
+        diffs+=("")
+        reasons+=("")
+        ;;
+      "!! "*) reasons[last]+="${reasons[last]:+ }${line#!! }" ;;
+      "@@ "* | " "* | -* | +*) diffs[last]+="$line"$'\n' ;;
+      *) die "$suite.mutants:$at: what is this?" ;;
+    esac
+  done <"tests/mutation/$suite.mutants"
+}
+
+matches_filter() {
+  local filter
+  for filter in "${filters[@]}"; do
+    [[ "${titles[$1]} ${diffs[$1]%%$'\n'*}" == *"$filter"* ]] && return
+  done
+  [[ ${#filters[@]} == 0 ]]
+}
+
+# --- Applying one.
+
+# Takes the indentation and a comment behind it off a line.
+bare() {
+  local -n bared="$1"
+  bared="${bared#"${bared%%[![:space:]]*}"}"
+  bared="${bared%%  //*}"
+}
+
+# Puts the lines `new` for the one place in a file that has `old`: in `patched`,
+# by the file's name. Says in `problem` why it cannot.
+apply_hunk() {
+  local file="$1" scope="$2"
+  local lines=() begin=0 end i j line found=-1
+  if [[ -n ${patched[$file]-} ]]; then
+    mapfile -t lines <<<"${patched[$file]%$'\n'}"
+  elif [[ -f $original/$file ]]; then
+    mapfile -t lines <"$original/$file"
+  else
+    problem="there is no $file"
+    return 1
+  fi
+  end=${#lines[@]}
+  if [[ -n $scope ]]; then
+    begin=-1
+    for ((i = 0; i < ${#lines[@]}; i++)); do
+      [[ ${lines[i]} == *"$scope"* ]] || continue
+      [[ $begin == -1 ]] || { problem="$file has '$scope' twice" && return 1; }
+      begin=$i
+    done
+    [[ $begin != -1 ]] || { problem="$file has no '$scope'" && return 1; }
+    for ((end = begin; end < ${#lines[@]}; end++)); do
+      [[ ${lines[end]} != "}"* ]] || break
+    done
+  fi
+  for ((i = begin; i + ${#old[@]} <= end; i++)); do
+    for ((j = 0; j < ${#old[@]}; j++)); do
+      line="${lines[i + j]}"
+      [[ $line == *"${old[j]}"* ]] || continue 2
+      bare line
+      [[ $line == "${old[j]}" ]] || continue 2
+    done
+    [[ $found == -1 ]] || { problem="$file has '${old[0]}' twice" && return 1; }
+    found=$i
+  done
+  [[ $found != -1 && ${#old[@]} != 0 ]] || {
+    problem="$file has no '${old[0]-}'"
+    return 1
+  }
+  printf -v "patched[$file]" '%s\n' "${lines[@]:0:found}" "${new[@]}" \
+    "${lines[@]:found+${#old[@]}}"
+}
+
+apply_mutant() {
+  local line text file="" scope="" old=() new=()
+  patched=()
+  while IFS= read -r line; do
+    text="${line:1}"
+    case "$line" in
+      "@@ "*)
+        [[ -z $file ]] || apply_hunk "$file" "$scope" || return 1
+        read -r _ file scope <<<"$line"
+        old=() new=()
+        ;;
+      " "*) new+=("$text") && bare text && old+=("$text") ;;
+      -*) bare text && old+=("$text") ;;
+      +*) new+=("$text") ;;
+    esac
+  done <<<"${diffs[$1]}"
+  [[ -n $file ]] || { problem="it changes nothing" && return 1; }
+  apply_hunk "$file" "$scope"
+}
+
+check_all() {
+  local i problem bad=0
+  local -A seen=() patched=()
+  for i in "${!titles[@]}"; do
+    apply_mutant "$i" || {
+      echo "${suites[i]}: ${titles[i]}: $problem"
+      bad=1
+    }
+    [[ -z ${seen[${titles[i]}]-} ]] || {
+      echo "${suites[i]}: ${titles[i]}: two have this title"
+      bad=1
+    }
+    seen[${titles[i]}]=1
+  done
+  [[ ${#titles[@]} != 0 ]] || { echo "there are no mutants" && bad=1; }
+  return "$bad"
+}
+
+# --- Running the tests.
+
+in_copy() { (cd "$copy" && "$bazel" --output_base="$dir/output" "$@"); }
+
+# What of a test failed, by what it printed.
+failed_case() {
+  local log="$1" name
+  name="$(sed -n 's/^\[  FAILED  \] \([^ ,]*\).*/\1/p' "$log" | head -n 1)"
+  # One that died is the last that began.
+  [[ -n $name ]] ||
+    name="$(sed -n 's/^\[ RUN      \] //p' "$log" | tail -n 1)"
+  echo "$name"
+}
+
+# Runs the tests of a stage, and says in `verdict` and `by` what came of it.
+run_stage() {
+  local label result name status=0 words=()
+  verdict=survived by=
+  read -ra words <<<"$1"
+  rm -f "$dir/events"
+  in_copy test --noshow_progress --notest_keep_going \
+    --test_env=GTEST_FAIL_FAST=1 --test_timeout="$timeout" \
+    --test_output=summary --build_event_json_file="$dir/events" \
+    "${flags[@]}" "${words[@]}" >"$dir/log" 2>&1 </dev/null || status=$?
+  case "$status" in
+    0) return ;;
+    3) ;;
+    *) verdict=broken && return ;;
+  esac
+  while read -r label result; do
+    case "$result" in
+      FAILED)
+        label="${label#//}"
+        name="$(failed_case "$copy/bazel-testlogs/${label/://}/test.log")"
+        verdict=killed by="//$label${name:+ $name}"
+        if [[ ${words[0]} == --config=* ]]; then by="${words[0]} $by"; fi
+        return
+        ;;
+      TIMEOUT) verdict=hung by="$label" ;;
+      *) ;;
+    esac
+  done < <(sed -nE 's/^\{"id":\{"testSummary":\{"label":"([^"]*)".*"overallStatus":"([A-Z_]*)".*/\1 \2/p' \
+    "$dir/events")
+}
+
+# Runs a stage on those of a list that the stages before have left.
+run_mutants() {
+  local suite="$1" stage="$2" i file began problem
+  local -A patched=()
+  run_stage "$stage"
+  [[ $verdict == survived ]] || {
+    cat "$dir/log"
+    die "$suite: without any mutant: $stage: $verdict: $by"
+  }
+  for i in "${chosen[@]}"; do
+    [[ ${suites[i]} == "$suite" && ${verdicts[i]} =~ survived|hung ]] || continue
+    apply_mutant "$i" || die "${titles[i]}: $problem"
+    began=$SECONDS
+    for file in "${!patched[@]}"; do
+      printf '%s' "${patched[$file]}" >"$copy/$file"
+    done
+    run_stage "$stage"
+    for file in "${!patched[@]}"; do cp "$original/$file" "$copy/$file"; done
+    printf '%-8s %3ds  %s: %s%s\n' "$verdict" $((SECONDS - began)) \
+      "$suite" "${titles[i]}" "${by:+ | $by}"
+    if [[ $verdict == broken ]]; then
+      grep -m 3 'error:' "$dir/log" || tail -n 20 "$dir/log"
+    fi
+    if [[ $verdict != survived ]]; then
+      verdicts[i]=$verdict
+      killers[i]=$by
+    fi
+  done
+}
+
+prepare() {
+  local file
+  if command -v bazel >/dev/null; then bazel=bazel; else bazel=bazelisk; fi
+  rm -rf "$copy"
+  mkdir -p "$copy"
+  # user.bazelrc, which git ignores, is what tools/setup.sh has found out.
+  git ls-files -z --cached --others --exclude-standard |
+    { cat && printf 'user.bazelrc\0'; } |
+    while IFS= read -r -d '' file; do
+      if [[ -f $file ]]; then printf '%s\0' "$file"; fi
+    done | tar -c --null -T - | tar -x -C "$copy"
+  rm -rf "$original"
+  for file in $files; do install -D "$copy/$file" "$original/$file"; done
+}
+
+finish() {
+  if [[ -d $dir/output ]]; then in_copy shutdown || true; fi
+  if [[ $keep == no ]]; then
+    # Bazel takes away the right to write.
+    chmod -R u+w "$dir" && rm -rf "$dir"
+  fi
+}
+
+# --- The report.
+
+count() {
+  local i n=0
+  for i in "${chosen[@]}"; do
+    [[ ${verdicts[i]} != "$1" ]] || n=$((n + 1))
+  done
+  echo "$n"
+}
+
+page() {
+  local i suite killer
+  cat <<END
+# What the tests notice
+
+Generated by \`tools/mutate.sh --page\`: ${#chosen[@]} ways to break the library,
+of \`tests/mutation/\`, each applied alone to a copy; the tests kill $killed of
+them. The second column names the first one that fails, in the order in which
+they are run: what is cheap and says what is wrong comes first.
+END
+  for suite in "${!stages[@]}"; do echo "$suite"; done | sort |
+    while read -r suite; do
+      printf '\n## %s\n\n| mutant | killed by |\n|---|---|\n' "$suite"
+      for i in "${chosen[@]}"; do
+        [[ ${suites[i]} == "$suite" ]] || continue
+        case "${verdicts[i]}" in
+          killed) killer="\`${killers[i]// /\` \`}\`" ;;
+          hung) killer="nothing, but \`${killers[i]}\` hangs: ${reasons[i]}" ;;
+          *) killer="nothing: ${reasons[i]}" ;;
+        esac
+        echo "| ${titles[i]} | $killer |"
+      done
+    done
+}
+
+for file in tests/mutation/*.mutants; do
+  file="${file##*/}"
+  read_list "${file%.mutants}"
+done
+chosen=()
+for i in "${!titles[@]}"; do
+  if matches_filter "$i"; then chosen+=("$i"); fi
+done
+[[ ${#chosen[@]} != 0 ]] || die "no mutant contains that"
+
+if [[ $what == list ]]; then
+  for i in "${chosen[@]}"; do echo "${suites[i]}: ${titles[i]}"; done
+  exit
+fi
+
+if [[ $what == check ]]; then
+  original=.
+  check_all
+  exit
+fi
+
+keep=yes
+[[ -n $dir ]] || { keep=no && dir="$(mktemp -d)"; }
+mkdir -p "$dir"
+dir="$(cd "$dir" && pwd -P)"
+copy="$dir/copy"
+original="$dir/original"  # of the files that mutants change
+trap finish EXIT
+
+# What mutants are built from is of no use to anybody else; and the tests are to
+# notice, not the compiler.
+files="$(printf '%s' "${diffs[@]}" | sed -n 's/^@@ \([^ ]*\).*/\1/p' | sort -u)"
+flags=(
+  --disk_cache= "--per_file_copt=^${files//$'\n'/\$,^}\$@-Wno-error"
+)
+read -ra more_flags <<<"${BAZEL_FLAGS-}"
+flags+=("${more_flags[@]}")
+prepare
+verdicts=()
+killers=()
+for i in "${chosen[@]}"; do verdicts[i]=survived killers[i]=; done
+for suite in $(for i in "${chosen[@]}"; do echo "${suites[i]}"; done | sort -u); do
+  mapfile -t lines <<<"${stages[$suite]%$'\n'}"
+  for stage in "${lines[@]}"; do
+    [[ $quick == yes && $stage == --config=* ]] || run_mutants "$suite" "$stage"
+  done
+done
+
+problems=()
+for i in "${chosen[@]}"; do
+  case "${verdicts[i]}" in
+    broken) problems+=("${titles[i]}: cannot be built or run") ;;
+    killed)
+      [[ -z ${reasons[i]} ]] ||
+        problems+=("${titles[i]}: is killed after all; take its reason away")
+      ;;
+    *)
+      [[ -n ${reasons[i]} ]] || problems+=("${titles[i]}: nothing notices")
+      ;;
+  esac
+done
+
+killed="$(count killed)"
+printf '\n%d mutants, %d killed (%d %%), %d survived, %d hung, %d broken\n' \
+  "${#chosen[@]}" "$killed" $((100 * killed / ${#chosen[@]})) \
+  "$(count survived)" "$(count hung)" "$(count broken)"
+for i in "${chosen[@]}"; do
+  [[ ${verdicts[i]} == killed || -z ${reasons[i]} ]] ||
+    printf '  %s: %s\n' "${titles[i]}" "${reasons[i]}"
+done
+if ((${#problems[@]} > 0)); then
+  printf '\nproblems:\n'
+  printf '  %s\n' "${problems[@]}"
+  exit 1
+fi
+if [[ $what == page ]]; then page >docs/mutation.md; fi
+((100 * killed >= least_share * ${#chosen[@]}))
