@@ -1,17 +1,26 @@
 #include "cohort/sim/search.h"
 
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/base/config.h"
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/strings/match.h"
@@ -270,6 +279,87 @@ TEST(VerdictTest, ABodyThatDependsOnSomethingElse) {
   EXPECT_EQ(failure.verdict, Verdict::kNondeterminism);
 }
 
+TEST(VerdictTest, ABodyThatDependsOnTheOrderOfAHashTable) {
+  std::vector<absl::flat_hash_set<int>> kept;  // each elsewhere in memory
+  const Failure failure = Found([&kept] {
+    sync::Atomic<int> number = 0;
+    Caller other([&] { number = 1; });
+    for (const int i : kept.emplace_back(absl::flat_hash_set<int>{
+             1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})) {
+      if (i == 1) break;
+      number = i;
+    }
+  });
+  EXPECT_EQ(failure.verdict, Verdict::kNondeterminism);
+}
+
+// What waits for ever is ended all the same, and says where it waits.
+class WatchdogDeathTest : public ::testing::Test {
+ protected:
+  WatchdogDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+ABSL_ATTRIBUTE_NOINLINE void WaitForTheRealWorld() {
+  int ends[2];
+  ABSL_CHECK_EQ(pipe(ends), 0);
+  char byte;
+  ABSL_CHECK_EQ(read(ends[0], &byte, 1), 1);
+}
+
+TEST_F(WatchdogDeathTest, ASystemCallThatBlocks) {
+  EXPECT_DEATH((void)Search({},
+                            [] {
+                              sync::Mutex mutex;
+                              Caller other([&] {
+                                sync::MutexLock lock(&mutex);
+                                WaitForTheRealWorld();
+                              });
+                            }),
+               "T1 has made no step for 2 seconds: it waits(.|\n)*"
+               "last step: lock, at search_test.cc(.|\n)*"
+               "WaitForTheRealWorld");
+}
+
+TEST_F(WatchdogDeathTest, ASleepOfARealThread) {
+  EXPECT_DEATH(
+      (void)Search({},
+                   [] {
+                     while (true) {
+                       std::this_thread::sleep_for(std::chrono::hours(1));
+                     }
+                   }),
+      "T0 'main' has made no step for 2 seconds: it waits");
+}
+
+TEST_F(WatchdogDeathTest, ALockThatIsNotSimulated) {
+  EXPECT_DEATH((void)Search({},
+                            [] {
+                              std::mutex mutex;
+                              std::lock_guard<std::mutex> lock(mutex);
+                              Caller other([&] {
+                                std::lock_guard<std::mutex> again(mutex);
+                              });
+                            }),
+               "T1 has made no step for 2 seconds: it waits");
+}
+
+int Deep(int n) {
+  volatile char large[4096];
+  large[0] = static_cast<char>(n);
+  return n == 0 ? 0 : Deep(n - 1) + large[0];
+}
+
+TEST_F(WatchdogDeathTest, AStackThatOverflows) {
+  EXPECT_DEATH((void)Search({}, [] { Caller deep([] { Deep(1'000'000); }); }),
+               "raise stack_size");
+}
+
+TEST(StackTest, MayBeLarger) {
+  const Result result = Search({.schedules = 3, .stack_size = 16 << 20},
+                               [] { Caller deep([] { Deep(1'000); }); });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
 TEST(TimeTest, IsVirtualAndExact) {
   const Result result = Search({}, [] {
     const sync::SteadyTime start = sync::SteadyTime::Now();
@@ -454,6 +544,60 @@ TEST(ReplayTest, EveryFailureOfManySeedsIsFoundAgain) {
         << failure.replay;
   }
   EXPECT_GE(schedules.size(), 2);
+}
+
+// What ThreadSanitizer sees of plain memory, and that a long search needs no
+// more memory than a short one.
+template <bool kLocked>
+void TwoIncrements() {
+  sync::Mutex mutex;
+  int number = 0;
+  const auto increment = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (kLocked) mutex.Lock();
+    ++number;
+    if (kLocked) mutex.Unlock();
+  };
+  Caller other(increment);
+  increment();
+  other.Join();
+  Check(number == 2, "both");
+}
+
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+TEST(PlainMemoryDeathTest, ARaceIsSeen) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        (void)Search({.schedules = 100}, TwoIncrements</*kLocked=*/false>);
+        std::exit(0);
+      },
+      ::testing::ExitedWithCode(66), "data race");
+}
+#endif
+
+int64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t size = 0;
+  int64_t resident = 0;
+  statm >> size >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+TEST(PlainMemoryTest, ALongSearchIsSilentAndDoesNotGrow) {
+  int64_t runs = 0;
+  int64_t resident = 0;
+  const Result result = Search({.schedules = 100'000}, [&] {
+    if (++runs == 20'000) resident = ResidentBytes();
+    TwoIncrements</*kLocked=*/true>();
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+  EXPECT_GT(resident, 0);
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  constexpr int64_t kFreed = 256 << 20;  // which it keeps for a while
+#else
+  constexpr int64_t kFreed = 0;
+#endif
+  EXPECT_LT(ResidentBytes() - resident, kFreed + (16 << 20));
 }
 
 TEST(ScriptTest, StopsAThreadAtAPoint) {

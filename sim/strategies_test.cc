@@ -8,15 +8,19 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/random.h"
+#include "cohort/sim/schedule.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
@@ -295,6 +299,42 @@ TEST(FairnessTest, NobodyIsKeptOutForEver) {
                                Search(options, two_spin_for_a_third),
                                Search(options, stop_a_ticking_daemon)}) {
       EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+    }
+  }
+}
+
+// Each choice that there is, in bodies of all kinds: a schedule says all of it.
+TEST(ReplayTest, IsExact) {
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+  constexpr int kSchedules = 50;
+#else
+  constexpr int kSchedules = 1'000;
+#endif
+  Kernel kernel({});
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    const SmallBody body(seed);
+    std::vector<std::unique_ptr<Searcher>> parts;
+    parts.push_back(std::make_unique<RandomWalk>(seed));
+    parts.push_back(std::make_unique<Pct>(seed, 3));
+    parts.push_back(std::make_unique<Pos>(seed));
+    parts.push_back(std::make_unique<UniformRandomWalk>(seed));
+    Mix searcher(std::move(parts));
+    RawRecorder recorder(searcher);
+    for (int i = 0; i < kSchedules; ++i) {
+      ASSERT_TRUE(searcher.Next());
+      const RunReport report = kernel.Run(recorder, body);
+      ASSERT_EQ(report.verdict, Verdict::kNone) << report.message;
+      Translator translator(recorder.choices());
+      ASSERT_EQ(kernel.Run(translator, body).trace_hash, report.trace_hash);
+      ASSERT_TRUE(translator.fits());
+      // The usual choices left out, and as text.
+      const absl::StatusOr<Schedule> schedule =
+          ParseSchedule(FormatSchedule(translator.schedule()));
+      ASSERT_TRUE(schedule.ok()) << schedule.status();
+      Replay replay(*schedule);
+      ASSERT_EQ(kernel.Run(replay, body).trace_hash, report.trace_hash)
+          << FormatSchedule(*schedule);
+      ASSERT_TRUE(replay.fits());
     }
   }
 }

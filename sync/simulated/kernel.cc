@@ -109,6 +109,7 @@ Kernel::Kernel(const KernelOptions& options) : options_(options) {
     std::thread([] {}).join();
 #endif
   }
+  Watch();
 }
 
 Kernel::~Kernel() {
@@ -229,8 +230,6 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   if (report_.verdict == Verdict::kCrash) {
     crashed_.emplace_back(std::exchange(threads_[current_].fiber, nullptr));
   }
-  steps_ever_.store(steps_ever_.load(std::memory_order_relaxed) + step_,
-                    std::memory_order_relaxed);
   report_.steps = step_;
   report_.threads = thread_count_;
   report_.trace_hash = hash_;

@@ -100,10 +100,6 @@ class Kernel {
   // The kernel whose run the calling code belongs to; null outside runs.
   COHORT_UNINSTRUMENTED static Kernel* Active() { return active_; }
 
-  int64_t steps_ever() const {
-    return steps_ever_.load(std::memory_order_relaxed);
-  }
-
   // For the simulated types. Each makes one step or two.
   void Lock(MutexCore& mutex, Site site);
   bool TryLock(MutexCore& mutex, Site site);
@@ -216,6 +212,10 @@ class Kernel {
   void RunBody();
   static void OnAbort(int signal);
   static void OnFault(int signal, siginfo_t* info, void* context);
+  // The watchdog of the calling thread, of all its kernels.
+  static void Watch();
+  static void OnTick(int signal);
+  void LookForAWait();
 
   COHORT_UNINSTRUMENTED Thread& current() { return threads_[current_]; }
   COHORT_UNINSTRUMENTED static uint64_t Bit(int thread) {
@@ -297,7 +297,6 @@ class Kernel {
   std::vector<ObjectState> objects_;
   std::vector<Local> run_wide_;
   Arena arena_;
-  std::atomic<int64_t> steps_ever_ = 0;  // read by a watchdog
 };
 
 // Hashes what is the same in every process: file name, line and column.

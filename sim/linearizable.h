@@ -1,0 +1,237 @@
+// Linearizability: whether the calls of several threads returned what they
+// could have returned one after the other, in some order in which no call comes
+// before one that had returned when it began.
+//
+// A user writes down what the object is meant to be as a plain value, the
+// model, and with each call what the same call does to the model:
+//
+//   sim::History<std::deque<int>> history;
+//   … in one thread:
+//   history.Call("push", [&] { queue.Push(1); },
+//                [](std::deque<int>& model) { model.push_back(1); });
+//   … in another:
+//   history.Call("front", [&] { return queue.Front(); },
+//                [](std::deque<int>& model) { return model.front(); });
+//   … in the end:
+//   history.CheckLinearizable();
+
+#ifndef COHORT_SIM_LINEARIZABLE_H_
+#define COHORT_SIM_LINEARIZABLE_H_
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <ios>
+#include <limits>
+#include <map>
+#include <ostream>
+#include <source_location>
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/base/dynamic_annotations.h"
+#include "absl/log/absl_check.h"
+#include "absl/strings/str_cat.h"
+#include "cohort/sim/check.h"
+
+namespace cohort::sim {
+
+// The calls of one run, at most kMaxCalls of them; some ten are checked in no
+// time. To be made in the body.
+//
+// Blocks?        No. Nothing in here is a step, or orders anything.
+// Thread safety  Everything, from any thread of the run.
+template <class Model>
+  requires std::copyable<Model> && std::equality_comparable<Model>
+class History {
+ public:
+  static constexpr size_t kMaxCalls = 64;
+
+  explicit History(Model initial = Model()) : initial_(std::move(initial)) {}
+  ~History() {
+    Unseen unseen;
+    calls_.clear();
+  }
+  History(const History&) = delete;
+  History& operator=(const History&) = delete;
+
+  // Returns what `call` returns. `apply` is one of
+  //   R (Model&)               does the same to the model; what it returns is
+  //                            to be equal;
+  //   bool (Model&, const R&)  says whether that result is possible now, and if
+  //                            so, does the same to the model: for what has
+  //                            several possible results, or blocks;
+  //   void or bool (Model&)    for a call that returns nothing; false: it
+  //                            cannot return now.
+  // It must call nothing of //sync, and may be called any number of times.
+  template <class F, class G>
+  std::invoke_result_t<F&> Call(std::string name, F call, G apply) {
+    using R = std::invoke_result_t<F&>;
+    const size_t index =
+        Begin(std::move(name), [&] { return Unjudged<R>(apply); });
+    if constexpr (std::is_void_v<R>) {
+      call();
+      End(index, [](Recorded&) {});
+    } else {
+      R result = call();
+      End(index, [&](Recorded& recorded) {
+        recorded.text = Text(result);
+        recorded.apply = Judged<R>(apply, result);
+      });
+      return result;
+    }
+  }
+
+  // Whether there is such an order. A call that has not returned may have had
+  // its effect or not.
+  bool IsLinearizable() const {
+    Unseen unseen;
+    Refuted refuted;
+    return Explains(0, initial_, refuted);
+  }
+
+  // Ends the run as failed, unless there is one.
+  void CheckLinearizable(
+      std::source_location site = std::source_location::current()) const {
+    const bool ok = IsLinearizable();
+    std::string text;
+    if (!ok) {
+      Unseen unseen;
+      text = "not linearizable: no order explains";
+      for (const Recorded& call : calls_) {
+        absl::StrAppend(&text, "\n  ", call.name, " from ", call.begin, " to ",
+                        call.end == kPending ? "?" : absl::StrCat(call.end),
+                        call.text.empty() ? "" : ", which returned ",
+                        call.text);
+      }
+    }
+    Check(ok, text, site);
+  }
+
+ private:
+  using Apply = std::function<bool(Model&)>;
+  // Models from which the calls that are missing in a set explain nothing.
+  using Refuted = std::map<uint64_t, std::vector<Model>>;
+
+  static constexpr int64_t kPending = std::numeric_limits<int64_t>::max();
+
+  struct Recorded {
+    std::string name;
+    int64_t begin;
+    int64_t end = kPending;
+    Apply apply;
+    std::string text = "";  // of the result
+  };
+
+  // What is in here is no business of ThreadSanitizer: threads race for the
+  // history, and a lock would order what they do besides.
+  class Unseen {
+   public:
+    Unseen() { ABSL_ANNOTATE_IGNORE_READS_AND_WRITES_BEGIN(); }
+    ~Unseen() { ABSL_ANNOTATE_IGNORE_READS_AND_WRITES_END(); }
+  };
+
+  template <class R>
+  static std::string Text(const R& result) {
+    if constexpr (requires(std::ostream& out) { out << result; }) {
+      std::ostringstream out;
+      out << std::boolalpha << result;
+      return out.str();
+    } else if constexpr (requires {
+                           *result;
+                           result.has_value();
+                         }) {
+      return result.has_value() ? Text(*result) : "nothing";
+    } else {
+      return "something";
+    }
+  }
+
+  // While a call has not returned, any result will do.
+  template <class R, class G>
+  static Apply Unjudged(const G& apply) {
+    if constexpr (!std::invocable<const G&, Model&>) {
+      return nullptr;
+    } else if constexpr (std::is_void_v<R> &&
+                         std::is_same_v<std::invoke_result_t<const G&, Model&>,
+                                        bool>) {
+      return apply;
+    } else {
+      return [apply](Model& model) {
+        (void)apply(model);
+        return true;
+      };
+    }
+  }
+
+  template <class R, class G>
+  static Apply Judged(const G& apply, const R& result) {
+    return [apply, result](Model& model) -> bool {
+      if constexpr (std::invocable<const G&, Model&>) {
+        return apply(model) == result;
+      } else {
+        return apply(model, result);
+      }
+    };
+  }
+
+  template <class F>
+  size_t Begin(std::string name, F apply) {
+    Unseen unseen;
+    ABSL_CHECK_LT(calls_.size(), kMaxCalls) << "sim::History: too many calls";
+    calls_.push_back(
+        {.name = std::move(name), .begin = ++now_, .apply = apply()});
+    return calls_.size() - 1;
+  }
+
+  template <class F>
+  void End(size_t index, F judge) {
+    Unseen unseen;
+    judge(calls_[index]);
+    calls_[index].end = ++now_;
+  }
+
+  // Wing and Gong's search: whichever of the calls that are left may have been
+  // the next, and then the others. The same calls often lead to the same model.
+  bool Explains(uint64_t done, const Model& model, Refuted& refuted) const {
+    int64_t first_end = kPending;
+    for (size_t i = 0; i < calls_.size(); ++i) {
+      if ((done >> i & 1) == 0) first_end = std::min(first_end, calls_[i].end);
+    }
+    if (first_end == kPending) return true;
+    const auto known = refuted.find(done);
+    if (known != refuted.end() &&
+        std::find(known->second.begin(), known->second.end(), model) !=
+            known->second.end()) {
+      return false;
+    }
+    for (size_t i = 0; i < calls_.size(); ++i) {
+      const Recorded& call = calls_[i];
+      if ((done >> i & 1) != 0 || call.begin > first_end) continue;
+      ABSL_CHECK(call.apply != nullptr)
+          << "sim::History: " << call.name
+          << " has not returned, and there is no result to judge";
+      Model next = model;
+      if (call.apply(next) &&
+          Explains(done | uint64_t{1} << i, next, refuted)) {
+        return true;
+      }
+    }
+    refuted[done].push_back(model);
+    return false;
+  }
+
+  const Model initial_;
+  std::deque<Recorded> calls_;
+  int64_t now_ = 0;
+};
+
+}  // namespace cohort::sim
+
+#endif  // COHORT_SIM_LINEARIZABLE_H_
