@@ -16,6 +16,7 @@
 #include "cohort/context/test_util.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
+#include "cohort/sim/linearizable.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
@@ -159,6 +160,57 @@ TEST(CancelSimTest, WhatAReaderSeesNeverChanges) {
       }
       seen = cause;
     }
+  });
+}
+
+// One after the other, its calls are those of a status that is set once.
+TEST(CancelSimTest, IsLinearizable) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    const Context& context = scope.context();
+    sim::History<absl::Status> history;
+    const auto cancel = [&](const absl::Status& cause) {
+      history.Call(
+          "Cancel", [&] { return scope.Cancel(cause); },
+          [cause](absl::Status& model) {
+            if (!model.ok()) return false;
+            model = cause;
+            return true;
+          });
+    };
+    const auto done = [&] {
+      history.Call(
+          "done", [&] { return context.done(); },
+          [](absl::Status& model) { return !model.ok(); });
+    };
+    const auto cause = [&] {
+      (void)history.Call(
+          "cause", [&] { return context.cause(); },
+          [](absl::Status& model) { return model; });
+    };
+    const auto await_done = [&] {
+      history.Call(
+          "AwaitDone", [&] { context.AwaitDone(); },
+          [](absl::Status& model) { return !model.ok(); });
+    };
+    {
+      Caller one([&] {
+        cancel(kOne);
+        done();
+      });
+      Caller two([&] {
+        cancel(kTwo);
+        cause();
+      });
+      Caller waiter([&] {
+        await_done();
+        cause();
+      });
+      cause();
+      done();
+      cause();
+    }
+    history.CheckLinearizable();
   });
 }
 

@@ -1,6 +1,8 @@
 // Linearizability: whether the calls of several threads returned what they
 // could have returned one after the other, in some order in which no call comes
-// before one that had returned when it began.
+// before one that happened before it. What has returned earlier, but with
+// nothing to tell the caller of it, may come later: that is what C++ promises
+// of loads, so an object whose reads are one load is linearizable.
 //
 // A user writes down what the object is meant to be as a plain value, the
 // model, and with each call what the same call does to the model:
@@ -25,7 +27,6 @@
 #include <deque>
 #include <functional>
 #include <ios>
-#include <limits>
 #include <map>
 #include <ostream>
 #include <source_location>
@@ -41,6 +42,18 @@
 #include "cohort/sim/check.h"
 
 namespace cohort::sim {
+
+namespace linearizable_internal {
+
+// For each thread of the run, how much of it happened before now.
+struct Moment {
+  int thread = 0;  // whose now it is
+  std::vector<uint32_t> known;
+
+  static Moment Now();
+};
+
+}  // namespace linearizable_internal
 
 // The calls of one run, at most kMaxCalls of them; some ten are checked in no
 // time. To be made in the body.
@@ -105,8 +118,9 @@ class History {
       Unseen unseen;
       text = "not linearizable: no order explains";
       for (const Recorded& call : calls_) {
-        absl::StrAppend(&text, "\n  ", call.name, " from ", call.begin, " to ",
-                        call.end == kPending ? "?" : absl::StrCat(call.end),
+        absl::StrAppend(&text, "\n  T", call.begin.thread, " ", call.name,
+                        " from ", call.begun_as, " to ",
+                        call.returned ? absl::StrCat(call.ended_as) : "?",
                         call.text.empty() ? "" : ", which returned ",
                         call.text);
       }
@@ -119,14 +133,26 @@ class History {
   // Models from which the calls that are missing in a set explain nothing.
   using Refuted = std::map<uint64_t, std::vector<Model>>;
 
-  static constexpr int64_t kPending = std::numeric_limits<int64_t>::max();
+  using Moment = linearizable_internal::Moment;
 
   struct Recorded {
     std::string name;
-    int64_t begin;
-    int64_t end = kPending;
+    Moment begin;
     Apply apply;
+    bool returned = false;
+    Moment end = {};
     std::string text = "";  // of the result
+    // In which order calls happened to begin and end.
+    int begun_as = 0;
+    int ended_as = 0;
+
+    bool HappensBefore(const Recorded& other) const {
+      if (!returned) return false;
+      if (begin.thread == other.begin.thread) return ended_as < other.begun_as;
+      const auto index = static_cast<size_t>(begin.thread);
+      return index < other.begin.known.size() &&
+             end.known[index] <= other.begin.known[index];
+    }
   };
 
   // What is in here is no business of ThreadSanitizer: threads race for the
@@ -185,26 +211,32 @@ class History {
   size_t Begin(std::string name, F apply) {
     Unseen unseen;
     ABSL_CHECK_LT(calls_.size(), kMaxCalls) << "sim::History: too many calls";
-    calls_.push_back(
-        {.name = std::move(name), .begin = ++now_, .apply = apply()});
+    calls_.push_back({.name = std::move(name),
+                      .begin = Moment::Now(),
+                      .apply = apply(),
+                      .begun_as = ++events_});
     return calls_.size() - 1;
   }
 
   template <class F>
   void End(size_t index, F judge) {
     Unseen unseen;
-    judge(calls_[index]);
-    calls_[index].end = ++now_;
+    Recorded& call = calls_[index];
+    judge(call);
+    call.returned = true;
+    call.end = Moment::Now();
+    call.ended_as = ++events_;
   }
 
   // Wing and Gong's search: whichever of the calls that are left may have been
   // the next, and then the others. The same calls often lead to the same model.
   bool Explains(uint64_t done, const Model& model, Refuted& refuted) const {
-    int64_t first_end = kPending;
+    const auto left = [&](size_t i) { return (done >> i & 1) == 0; };
+    bool all = true;
     for (size_t i = 0; i < calls_.size(); ++i) {
-      if ((done >> i & 1) == 0) first_end = std::min(first_end, calls_[i].end);
+      all = all && !(left(i) && calls_[i].returned);
     }
-    if (first_end == kPending) return true;
+    if (all) return true;
     const auto known = refuted.find(done);
     if (known != refuted.end() &&
         std::find(known->second.begin(), known->second.end(), model) !=
@@ -213,7 +245,11 @@ class History {
     }
     for (size_t i = 0; i < calls_.size(); ++i) {
       const Recorded& call = calls_[i];
-      if ((done >> i & 1) != 0 || call.begin > first_end) continue;
+      bool next_one = left(i);
+      for (size_t j = 0; next_one && j < calls_.size(); ++j) {
+        next_one = !(left(j) && calls_[j].HappensBefore(call));
+      }
+      if (!next_one) continue;
       ABSL_CHECK(call.apply != nullptr)
           << "sim::History: " << call.name
           << " has not returned, and there is no result to judge";
@@ -229,7 +265,7 @@ class History {
 
   const Model initial_;
   std::deque<Recorded> calls_;
-  int64_t now_ = 0;
+  int events_ = 0;
 };
 
 }  // namespace cohort::sim

@@ -1,5 +1,6 @@
 #include "cohort/sim/linearizable.h"
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -120,7 +121,7 @@ TEST(LinearizableTest, AResultThatIsPending) {
             gate.Pass();
             return 1;
           },
-          [](int&, int result) { return result == 1 || result == 2; });
+          [](int&, int either) { return either == 1 || either == 2; });
     });
     gate.Await(1);
     Read(history, 3);
@@ -152,6 +153,33 @@ TEST(LinearizableTest, ACallThatBlocks) {
     history.Call("open", [] {}, [](bool& open) { open = true; });
     Check(!history.IsLinearizable(), "nobody passes before it is open");
   });
+}
+
+// A reader that has not been told of a write may see what was there before it,
+// as long as that takes.
+TEST(LinearizableTest, WhatNobodyOrders) {
+  const auto body = [](std::memory_order order) {
+    return [order] {
+      sync::Atomic<int> number = 0;
+      sync::Atomic<bool> written = false;
+      Register history;
+      Caller writer([&] {
+        history.Call(
+            "write", [&] { number.store(1, sync::kRelaxed); },
+            [](int& model) { model = 1; });
+        written.store(true, order);
+      });
+      if (written.load(sync::kAcquire)) {
+        history.Call(
+            "read", [&] { return number.load(sync::kRelaxed); },
+            [](int& model) { return model; });
+      }
+      writer.Join();
+      history.CheckLinearizable();
+    };
+  };
+  ExpectClean({}, body(sync::kRelaxed));
+  ExpectClean({}, body(sync::kRelease));
 }
 
 // 12 that overlap have 479,001,600 orders, but lead to 4,096 models.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -146,6 +147,11 @@ std::string Kernel::DescribeThread(int thread) const {
   const std::string& name = threads_[thread].name;
   return name.empty() ? absl::StrCat("T", thread)
                       : absl::StrCat("T", thread, " '", name, "'");
+}
+
+std::vector<uint32_t> Kernel::Known() const {
+  const VectorClock& clock = threads_[current_].clock;
+  return std::vector<uint32_t>(clock.at, clock.at + thread_count_);
 }
 
 std::string Kernel::StuckReport(bool* lost_wake_up) const {

@@ -72,6 +72,9 @@ COHORT_UNINSTRUMENTED size_t PageSize() {
   return size;
 }
 
+// Below a stack: larger than the frames that could step over it.
+COHORT_UNINSTRUMENTED size_t GuardSize() { return 16 * PageSize(); }
+
 // The fiber that is being switched to, and the one it is switched from: known
 // to the first instruction of a new stack by no other way.
 thread_local Fiber* arriving = nullptr;
@@ -154,15 +157,15 @@ Fiber::Fiber() {
 
 Fiber::Fiber(size_t stack_size) : stack_size_(stack_size) {
   const size_t page = PageSize();
-  mapping_size_ = (stack_size + page - 1) / page * page + page;
+  mapping_size_ = (stack_size + page - 1) / page * page + GuardSize();
   void* const mapping =
       mmap(nullptr, mapping_size_, PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ABSL_CHECK(mapping != MAP_FAILED) << "no memory for a simulated thread";
   mapping_ = static_cast<char*>(mapping);
-  ABSL_CHECK_EQ(mprotect(mapping_, page, PROT_NONE), 0);
-  asan_bottom_ = mapping_ + page;
-  asan_size_ = mapping_size_ - page;
+  ABSL_CHECK_EQ(mprotect(mapping_, GuardSize(), PROT_NONE), 0);
+  asan_bottom_ = mapping_ + GuardSize();
+  asan_size_ = mapping_size_ - GuardSize();
 #ifdef ABSL_HAVE_THREAD_SANITIZER
   tsan_fiber_ = __tsan_create_fiber(0);
 #endif
@@ -178,7 +181,7 @@ Fiber::~Fiber() {
 
 bool Fiber::IsOverflow(const void* address) const {
   return mapping_ != nullptr && address >= mapping_ &&
-         address < mapping_ + PageSize();
+         address < mapping_ + GuardSize();
 }
 
 COHORT_UNINSTRUMENTED void Fiber::Reset(void (*entry)()) {
@@ -191,7 +194,7 @@ COHORT_UNINSTRUMENTED void Fiber::Reset(void (*entry)()) {
   __asan_unpoison_memory_region(asan_bottom_, asan_size_);
 #endif
   stack_pointer_ =
-      Impl::Prepare(mapping_ + PageSize(), mapping_size_ - PageSize());
+      Impl::Prepare(mapping_ + GuardSize(), mapping_size_ - GuardSize());
 }
 
 COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next) {

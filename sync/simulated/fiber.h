@@ -15,7 +15,7 @@ class Fiber {
  public:
   // Stands for the stack of the thread that makes it.
   Fiber();
-  // A stack of its own, of `stack_size` bytes and a guard page.
+  // A stack of its own, of `stack_size` bytes, with a guard below.
   explicit Fiber(size_t stack_size);
   ~Fiber();
   Fiber(const Fiber&) = delete;
@@ -32,7 +32,7 @@ class Fiber {
   // somebody switches back.
   void SwitchTo(Fiber& next);
 
-  // Whether `address` is in this stack's guard page.
+  // Whether `address` is in this stack's guard.
   bool IsOverflow(const void* address) const;
 
   // Makes ThreadSanitizer believe that this is the fiber that runs, whatever
@@ -45,7 +45,7 @@ class Fiber {
   void* stack_pointer_ = nullptr;
   void (*entry_)() = nullptr;
   size_t stack_size_ = 0;
-  char* mapping_ = nullptr;  // the guard page first
+  char* mapping_ = nullptr;  // the guard first
   size_t mapping_size_ = 0;
   // Two words of the C++ ABI: caught exceptions, and how many are in flight.
   void* exceptions_[2] = {};

@@ -128,6 +128,8 @@ class Kernel {
   void Join(int thread, Site site);
   COHORT_UNINSTRUMENTED int CurrentThread() const { return current_; }
   bool LooksBlocked(int thread, Site site);
+  // Of each thread, up to which of its steps happened before now. No step.
+  std::vector<uint32_t> Known() const;
 
   int64_t Now(Site site);
   void SleepUntil(int64_t deadline, Site site);

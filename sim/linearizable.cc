@@ -1,0 +1,14 @@
+#include "cohort/sim/linearizable.h"
+
+#include "absl/log/absl_check.h"
+#include "cohort/sync/simulated/kernel.h"
+
+namespace cohort::sim::linearizable_internal {
+
+Moment Moment::Now() {
+  const auto* const kernel = sync::simulated::Kernel::Active();
+  ABSL_CHECK(kernel != nullptr) << "sim::History: outside a run";
+  return {.thread = kernel->CurrentThread(), .known = kernel->Known()};
+}
+
+}  // namespace cohort::sim::linearizable_internal
