@@ -157,14 +157,14 @@ class PoolSimTest : public ::testing::TestWithParam<PoolCase> {
   std::unique_ptr<WorkerPool> Make() const { return GetParam().make(); }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Pools, PoolSimTest,
-    ::testing::Values(PoolCase{"Elastic1", 1, MakeElastic<1>},
-                      PoolCase{"Elastic2", 2, MakeElastic<2>},
-                      PoolCase{"Fixed1", 1, MakeFixed<1>},
-                      PoolCase{"Fixed2", 2, MakeFixed<2>},
-                      PoolCase{"ThreadPerTask", 99, MakeThreadPerTask}),
-    PoolName);
+constexpr PoolCase kAllPools[] = {{"Elastic1", 1, MakeElastic<1>},
+                                  {"Elastic2", 2, MakeElastic<2>},
+                                  {"Fixed1", 1, MakeFixed<1>},
+                                  {"Fixed2", 2, MakeFixed<2>},
+                                  {"ThreadPerTask", 99, MakeThreadPerTask}};
+
+INSTANTIATE_TEST_SUITE_P(Pools, PoolSimTest, ::testing::ValuesIn(kAllPools),
+                         PoolName);
 
 TEST_P(PoolSimTest, RunsEachTaskOfSeveralThreadsOnce) {
   sim::Explore(Racing(), [&] {
@@ -736,6 +736,45 @@ TEST(MonitorSimTest, LooksAgainAtEachQueueThatIsStuck) {
     }
     ExpectOneRunOfEach(runs);
   });
+}
+
+class RefusalSimTest : public PoolSimTest {
+ protected:
+  // A pool says once that it gets no thread: here, once for each schedule.
+  void SetUp() override {
+    absl::SetMinLogLevel(absl::LogSeverityAtLeast::kError);
+  }
+  void TearDown() override { absl::SetMinLogLevel(before_); }
+
+ private:
+  const absl::LogSeverityAtLeast before_ = absl::MinLogLevel();
+};
+
+INSTANTIATE_TEST_SUITE_P(Pools, RefusalSimTest, ::testing::ValuesIn(kAllPools),
+                         PoolName);
+
+// Some of the threads that a pool asks for, or all of them.
+TEST_P(RefusalSimTest, NoTaskIsLost) {
+  for (const int refused : {1, 2, 100}) {
+    sim::Options options = Racing();
+    options.refused_starts = refused;
+    sim::Explore(options, [&] {
+      std::array<Runs, 4> runs;
+      {
+        const std::unique_ptr<WorkerPool> pool = Make();
+        pool->Submit([&] {
+          runs[0].Add();
+          pool->Submit([&] { runs[1].Add(); });
+        });
+        pool->Submit([&] {
+          runs[2].Add();
+          BlockingScope blocking;
+        });
+        pool->Submit([&] { runs[3].Add(); });
+      }
+      ExpectOneRunOfEach(runs);
+    });
+  }
 }
 
 class CapSimTest : public ::testing::Test {

@@ -104,9 +104,16 @@ class History {
   // Whether there is such an order. A call that has not returned may have had
   // its effect or not.
   bool IsLinearizable() const {
-    Unseen unseen;
-    Refuted refuted;
-    return Explains(0, initial_, refuted);
+    Attempt attempt;
+    bool ok = false;
+    {
+      Unseen unseen;
+      ok = Explains(0, initial_, attempt);
+    }
+    ABSL_CHECK(ok || !attempt.unjudged)
+        << "sim::History: a call has not returned, and what it would have "
+           "done depends on its result";
+    return ok;
   }
 
   // Ends the run as failed, unless there is one.
@@ -130,8 +137,12 @@ class History {
 
  private:
   using Apply = std::function<bool(Model&)>;
-  // Models from which the calls that are missing in a set explain nothing.
-  using Refuted = std::map<uint64_t, std::vector<Model>>;
+  struct Attempt {
+    // Models from which the calls that are missing in a set explain nothing.
+    std::map<uint64_t, std::vector<Model>> refuted;
+    // Somewhere there was no telling what a call would have done.
+    bool unjudged = false;
+  };
 
   using Moment = linearizable_internal::Moment;
 
@@ -230,15 +241,15 @@ class History {
 
   // Wing and Gong's search: whichever of the calls that are left may have been
   // the next, and then the others. The same calls often lead to the same model.
-  bool Explains(uint64_t done, const Model& model, Refuted& refuted) const {
+  bool Explains(uint64_t done, const Model& model, Attempt& attempt) const {
     const auto left = [&](size_t i) { return (done >> i & 1) == 0; };
     bool all = true;
     for (size_t i = 0; i < calls_.size(); ++i) {
       all = all && !(left(i) && calls_[i].returned);
     }
     if (all) return true;
-    const auto known = refuted.find(done);
-    if (known != refuted.end() &&
+    const auto known = attempt.refuted.find(done);
+    if (known != attempt.refuted.end() &&
         std::find(known->second.begin(), known->second.end(), model) !=
             known->second.end()) {
       return false;
@@ -250,16 +261,17 @@ class History {
         next_one = !(left(j) && calls_[j].HappensBefore(call));
       }
       if (!next_one) continue;
-      ABSL_CHECK(call.apply != nullptr)
-          << "sim::History: " << call.name
-          << " has not returned, and there is no result to judge";
+      if (call.apply == nullptr) {
+        attempt.unjudged = true;
+        continue;
+      }
       Model next = model;
       if (call.apply(next) &&
-          Explains(done | uint64_t{1} << i, next, refuted)) {
+          Explains(done | uint64_t{1} << i, next, attempt)) {
         return true;
       }
     }
-    refuted[done].push_back(model);
+    attempt.refuted[done].push_back(model);
     return false;
   }
 

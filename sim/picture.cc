@@ -66,7 +66,8 @@ std::string StepText(const RunReport& report, const StepRecord& record) {
     case OpKind::kPoint:
       return record.op.label;
     case OpKind::kSpawn:
-      return absl::StrCat(text, " T", record.value);
+      return *record.note == '\0' ? absl::StrCat(text, " T", record.value)
+                                  : absl::StrCat(text, " (", record.note, ")");
     case OpKind::kStart:
     case OpKind::kEnd:
       return text;

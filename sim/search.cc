@@ -129,6 +129,7 @@ KernelOptions ForKernel(const Options& options) {
           .racing_time = options.time == Time::kRacing,
           .stale_loads = options.stale_loads,
           .spurious_wake_ups = options.spurious_wake_ups,
+          .refused_starts = options.refused_starts,
           .processors = options.processors};
 }
 

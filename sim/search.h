@@ -102,6 +102,8 @@ struct Options {
   bool stale_loads = true;
   // How many waits, and weak compare-exchanges, of a run may end for no reason.
   int spurious_wake_ups = 1;
+  // How many times a run the system may refuse to start a thread.
+  int refused_starts = 0;
   // What sync::HardwareConcurrency() says.
   int processors = 2;
 

@@ -23,6 +23,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -500,6 +502,31 @@ void WaitsOnce() {
 TEST(SpuriousWakeUpTest, HappenAndCanBeSwitchedOff) {
   EXPECT_EQ(Found(WaitsOnce).verdict, Verdict::kAssertion);
   EXPECT_FALSE(Search({.spurious_wake_ups = 0}, WaitsOnce).failure);
+}
+
+TEST(RefusalTest, IsAChoiceThatCanBeSwitchedOn) {
+  const auto starts = [](int expected) {
+    return [expected] {
+      int refused = 0;
+      for (int i = 0; i < 3; ++i) {
+        absl::StatusOr<sync::Thread> thread = sync::Thread::Start({}, [] {});
+        if (thread.ok()) {
+          thread->Join();
+        } else {
+          Check(absl::IsResourceExhausted(thread.status()), "as a real one");
+          ++refused;
+        }
+      }
+      Check(refused <= expected, "refused");
+    };
+  };
+  EXPECT_FALSE(Search({}, starts(0)).failure);
+  EXPECT_FALSE(Search({.refused_starts = 2}, starts(2)).failure);
+  const Options options = {.refused_starts = 2};
+  const Failure failure = Found(starts(1), options);
+  EXPECT_EQ(failure.verdict, Verdict::kAssertion);
+  EXPECT_EQ(failure.deviations, 2);
+  EXPECT_THAT(failure.picture, HasSubstr("refused"));
 }
 
 TEST(ReplayTest, IsExact) {

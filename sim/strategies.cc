@@ -29,6 +29,7 @@ int Nth(uint64_t mask, int n) {
 int RandomSearcher::Choose(ChoiceKind kind, int n, int, const PendingOp&) {
   switch (kind) {
     case ChoiceKind::kWaiter:
+    case ChoiceKind::kRefusedStart:
     case ChoiceKind::kUser:
       return random_.Below(n);
     case ChoiceKind::kSpuriousWakeUp:

@@ -205,6 +205,7 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   quiescing_ = Quiescing::kNot;
   idle_rounds_ = 0;
   spurious_left_ = options_.spurious_wake_ups;
+  refusals_left_ = options_.refused_starts;
   now_ = 0;
   step_ = 0;
   hash_ = 0;
@@ -573,6 +574,11 @@ int Kernel::Spawn(ThreadStart* start, Site site) {
       });
     }
     Step(OpKind::kSpawn, site);
+    if (refusals_left_ > 0 && ChooseBelow(ChoiceKind::kRefusedStart, 2) == 1) {
+      --refusals_left_;
+      Record(0, "refused");
+      return -1;
+    }
   }
   const int index = thread_count_++;
   Thread& thread = threads_[index];

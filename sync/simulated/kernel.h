@@ -64,6 +64,7 @@ struct KernelOptions {
   bool racing_time = true;  // else time passes only when nothing can run
   bool stale_loads = true;
   int spurious_wake_ups = 1;  // a run
+  int refused_starts = 0;     // a run
   int processors = 2;
   // Counts pairs of steps of different threads on one object, for a fuzzer
   // that is guided by them; may be null.
@@ -123,7 +124,7 @@ class Kernel {
   void Read(SharedCore& shared, Site site);
   void Write(SharedCore& shared, Site site);
 
-  // Takes over what it gets.
+  // -1 if the system refuses; else takes over what it gets.
   int Start(ThreadStart* start, Site site);
   void Join(int thread, Site site);
   COHORT_UNINSTRUMENTED int CurrentThread() const { return current_; }
@@ -290,6 +291,7 @@ class Kernel {
   bool tick_stale_ = true;    // that is to be found anew
   int idle_rounds_ = 0;
   int spurious_left_ = 0;
+  int refusals_left_ = 0;
   int64_t now_ = 0;
   int64_t step_ = 0;
   int64_t run_ = 0;

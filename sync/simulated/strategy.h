@@ -93,6 +93,7 @@ enum class ChoiceKind : uint8_t {
   kSpuriousWakeUp,  // 1: this wait wakes for no reason
   kStaleLoad,       // how many stores ago was this value stored
   kWeakFailure,     // 1: this compare_exchange_weak fails for no reason
+  kRefusedStart,    // 1: the system has no thread to give
   kUser,            // sync::Choose
 };
 

@@ -4,7 +4,9 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/log/absl_check.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
@@ -110,7 +112,13 @@ absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                                      Site site) {
   auto start = std::make_unique<simulated::ThreadStart>(std::move(options.name),
                                                         std::move(body));
-  return Thread(Active("Thread::Start").Start(start.release(), site));
+  const int thread = Active("Thread::Start").Start(start.get(), site);
+  if (thread < 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot start thread '", start->name, "': refused"));
+  }
+  (void)start.release();
+  return Thread(thread);
 }
 
 void Thread::Join(Site site) {
