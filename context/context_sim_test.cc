@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ namespace {
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Caller;
 using sim::Time;
+using sync::SteadyTime;
 
 const absl::Status kOne = absl::AbortedError("one");
 const absl::Status kTwo = absl::InternalError("two");
@@ -563,6 +565,26 @@ TEST(OnDoneSimTest, TheEndOfAHandleWaitsForWhatRuns) {
   });
 }
 
+TEST(OnDoneSimTest, TheEndOfAHandleAnnouncesThatItWaits) {
+  ExploreMany(Time::kQuiescent, [] {
+    CancelScope scope = WithCancel(Context());
+    Gate runs;
+    Gate may_end;
+    DoneCallback callback = scope.context().OnDone([&] {
+      runs.Open();
+      may_end.Pass();
+    });
+    Caller canceller([&] { scope.Cancel(); });
+    runs.Pass();
+    {
+      ElasticPool pool({.workers = 1});
+      pool.Submit([&] { callback = DoneCallback(); });
+      pool.Submit([&] { may_end.Open(); });
+    }
+    EXPECT_EQ(SteadyTime::Now(), SteadyTime());
+  });
+}
+
 TEST(OnDoneSimTest, AnAssignmentToAHandleWaitsToo) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
@@ -883,6 +905,47 @@ TEST(WaitSimTest, AwaitDoneUntilIsWokenOrLate) {
   };
   ExploreMany(Time::kRacing, body);
   ExploreAll(Time::kQuiescent, body);
+}
+
+TEST(WaitSimTest, AwaitDoneUntilIsWokenAtOnce) {
+  ExploreAll(Time::kQuiescent, [] {
+    CancelScope scope = WithCancel(Context());
+    Caller caller([&] {
+      const absl::Time until = sync::Now() + absl::Hours(1);
+      EXPECT_TRUE(scope.context().AwaitDoneUntil(until));
+      EXPECT_EQ(SteadyTime::Now(), SteadyTime());
+    });
+    scope.Cancel();
+  });
+}
+
+// The pool's one thread is replaced at once, and not when the monitor comes.
+TEST(WaitSimTest, EveryWaitIsAnnounced) {
+  using Wait = void (*)(const Context&);
+  for (const Wait wait : std::initializer_list<Wait>{
+           [](const Context& context) { context.AwaitDone(); },
+           [](const Context& context) {
+             EXPECT_TRUE(context.AwaitDoneUntil(absl::InfiniteFuture()));
+           },
+           [](const Context& context) {
+             EXPECT_FALSE(context.SleepFor(absl::Hours(1)).ok());
+           },
+       }) {
+    ExploreMany(Time::kQuiescent, [wait] {
+      CancelScope scope = WithCancel(Context());
+      {
+        ElasticPool pool({.workers = 1});
+        pool.Submit([&] { wait(scope.context()); });
+        pool.Submit([&] { scope.Cancel(); });
+      }
+      EXPECT_EQ(SteadyTime::Now(), SteadyTime());
+    });
+  }
+  ExploreMany(Time::kQuiescent, [] {
+    ElasticPool pool({.workers = 1});
+    pool.Submit([] { EXPECT_TRUE(Context().SleepFor(kTick).ok()); });
+    pool.Submit([] { EXPECT_EQ(SteadyTime::Now(), SteadyTime()); });
+  });
 }
 
 TEST(WaitSimTest, SleepForIsWokenByCancelAtOnce) {

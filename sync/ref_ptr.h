@@ -1,5 +1,4 @@
-// Intrusive reference counting, for nodes that are found through raw pointers
-// and must be able to refuse a reference when they are already dying.
+// Intrusive reference counting, for objects that share themselves.
 
 #ifndef COHORT_SYNC_REF_PTR_H_
 #define COHORT_SYNC_REF_PTR_H_
@@ -16,17 +15,6 @@ class RefCount {
  public:
   // A new object has one reference.
   void Ref() const { count_.fetch_add(1, kRelaxed); }
-
-  // Fails on an object whose last reference has been dropped.
-  bool TryRef() const {
-    int64_t count = count_.load(kRelaxed);
-    while (count != 0) {
-      if (count_.compare_exchange_weak(count, count + 1, kRelaxed)) {
-        return true;
-      }
-    }
-    return false;
-  }
 
   // True if that was the last one: the caller deletes the object.
   bool Unref() const { return count_.fetch_sub(1, kAcqRel) == 1; }

@@ -57,20 +57,15 @@ void Registration::Unref() {
 }
 
 void Registration::Withdraw() {
-  bool running = false;
   {
     sync::MutexLock lock(&node_->mutex_);
     if (state_ == State::kOver) return;
-    running = state_ == State::kRunning;
-    if (running && runner_ == sync::CurrentThreadId()) return;
-    if (!running) {
+    if (state_ == State::kWaiting) {
       node_->callbacks_.Remove(this);
       state_ = State::kOver;
+      return;
     }
-  }
-  if (!running) {
-    callback_ = nullptr;
-    return;
+    if (runner_ == sync::CurrentThreadId()) return;
   }
   BlockingScope blocking;
   sync::MutexLock lock(&node_->mutex_);
@@ -114,7 +109,6 @@ Node::~Node() = default;
 void Node::Unref() {
   Node* node = this;
   while (node != nullptr && node->references_.Unref()) {
-    node->LeaveParent();
     Node* parent = node->parent_.Release();
     delete node;
     node = parent;
@@ -195,8 +189,7 @@ bool Node::MarkDone(const absl::Status& status, const absl::Status& cause,
   Node* next = nullptr;
   for (Node* child = children_.front(); child != nullptr; child = next) {
     next = sync::LinkedList<Node>::Next(child);
-    // One whose last reference is gone waits for mutex_ to leave the list.
-    if (!child->references_.TryRef()) continue;
+    child->Ref();
     children_.Remove(child);
     child->listed_ = false;
     below->PushBack(child);

@@ -1,8 +1,10 @@
 // The tree under Context: one node for each CancelScope.
 //
 // A child keeps its parent alive; the parent knows its children by raw pointers
-// and takes a reference only while it ends them. Status and cause are written
-// once, before done_, and never change. No two nodes are ever locked at once.
+// and takes a reference only while it ends them. That suffices because its
+// scope ends a node before it lets go of it, and a node that ends leaves its
+// parent's list. Status and cause are written once, before done_, and never
+// change. No two nodes are ever locked at once.
 
 #ifndef COHORT_CONTEXT_INTERNAL_NODE_H_
 #define COHORT_CONTEXT_INTERNAL_NODE_H_
