@@ -1,4 +1,4 @@
-// Atomics: std::atomic under a name that the simulator can take over.
+// Atomics: std::atomic under a name that the other modes can take over.
 //
 // Fences are left out on purpose: ThreadSanitizer does not model them.
 
@@ -11,11 +11,13 @@
 
 #ifdef COHORT_SYNC_SIMULATED
 #include "cohort/sync/simulated/atomic.h"
+#elif defined(COHORT_SYNC_JITTERED)
+#include "cohort/sync/jittered/atomic.h"
 #endif
 
 namespace cohort::sync {
 
-#ifndef COHORT_SYNC_SIMULATED
+#if !defined(COHORT_SYNC_SIMULATED) && !defined(COHORT_SYNC_JITTERED)
 inline namespace COHORT_SYNC_MODE {
 
 template <class T>

@@ -22,6 +22,8 @@ enum class WaitKind { kNormal, kDaemon };
 
 #ifdef COHORT_SYNC_SIMULATED
 #include "cohort/sync/simulated/mutex.h"
+#elif defined(COHORT_SYNC_JITTERED)
+#include "cohort/sync/jittered/mutex.h"
 #else
 
 namespace cohort::sync {
@@ -62,6 +64,6 @@ class CondVar {
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync
 
-#endif  // COHORT_SYNC_SIMULATED
+#endif
 
 #endif  // COHORT_SYNC_MUTEX_H_

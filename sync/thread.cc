@@ -21,6 +21,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "cohort/sync/jitter.h"
+#include "cohort/sync/mode.h"
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
@@ -38,7 +40,9 @@ extern "C" void* RunStartBlock(void* arg) {
     pthread_setname_np(pthread_self(), block->name.substr(0, 15).c_str());
   }
 #endif
+  Jitter();
   std::move(block->body)();
+  Jitter();
   return nullptr;
 }
 
@@ -69,12 +73,14 @@ absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
         "cannot start thread '", block->name, "': ", std::strerror(error)));
   }
   block.release();
+  Jitter();
   return Thread(handle);
 }
 
 void Thread::Join() {
   ABSL_CHECK(joinable()) << "sync::Thread::Join: no thread";
   const pthread_t handle = *std::exchange(handle_, std::nullopt);
+  Jitter();
   const int error = pthread_join(handle, nullptr);
   ABSL_CHECK_EQ(error, 0) << "sync::Thread::Join: " << std::strerror(error);
 }

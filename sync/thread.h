@@ -13,6 +13,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "cohort/sync/jitter.h"
 #include "cohort/sync/mode.h"
 
 namespace cohort::sync {
@@ -112,8 +113,9 @@ inline int HardwareConcurrency() {
 }
 
 // A named place between two steps at which the simulator may switch threads
-// and a scripted schedule may stop one. Nothing in real mode.
-inline void Point(const char* /*name*/) {}
+// and a scripted schedule may stop one; in jittered mode, a place for a delay.
+// Nothing in real mode.
+inline void Point(const char* /*name*/) { Jitter(); }
 
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync
