@@ -51,7 +51,9 @@ for arg in "$@"; do
     *) duration="$arg" ;;
   esac
 done
-[[ "$seed" =~ ^[0-9]{1,10}$ ]] || die "--seed=$seed is no number"
+[[ "$seed" =~ ^[0-9]{1,10}$ && $((10#$seed)) -lt 2000000000 ]] ||
+  die "--seed=$seed is no number below 2,000,000,000"
+seed=$((10#$seed))
 total="$(seconds_of "$duration")"
 
 tools/setup.sh --quiet </dev/null
@@ -149,9 +151,12 @@ fuzz() {
   folder="$(folder_for "$test")"
   local log="$folder/log"
   rm -rf "$fresh"
-  mkdir -p "$corpus" "$fresh"
-  if ! $keep; then
-    cp -r "$corpus" "$work/corpus"
+  mkdir "$fresh"
+  if $keep; then
+    mkdir -p "$corpus"
+  else
+    mkdir "$work/corpus"
+    [[ ! -d "$corpus" ]] || cp -r "$corpus/." "$work/corpus"
     corpus="$work/corpus"
   fi
 
