@@ -106,11 +106,11 @@ void ExpectDoneForGood(const Context& context) {
 }
 
 TEST_F(ContextStressTest, AnEndReachesTheWholeTree) {
-  Repeat(150, [](Random& random) {
+  Repeat(150, [](Random& round) {
     std::optional<CancelScope> root(WithCancel(Context()));
     Pool pool(root->context());
     sync::Atomic<int> winners = 0;
-    InParallel(random, 4, [&](int thread, Random& random) {
+    InParallel(round, 4, [&](int thread, Random& random) {
       std::vector<CancelScope> scopes;
       std::vector<std::unique_ptr<Callback>> callbacks;
       for (int step = 0; step < 24; ++step) {
@@ -164,7 +164,7 @@ TEST_F(ContextStressTest, AnEndReachesTheWholeTree) {
 // Each callback runs once if nobody took it back, and at most once if somebody
 // did; never afterwards.
 TEST_F(ContextStressTest, WithdrawalRacesTheEnd) {
-  Repeat(600, [](Random& random) {
+  Repeat(600, [](Random& round) {
     CancelScope outer = WithCancel(Context());
     CancelScope inner = WithCancel(outer.context());
     constexpr int kKept = 2;
@@ -172,8 +172,8 @@ TEST_F(ContextStressTest, WithdrawalRacesTheEnd) {
     for (int i = 0; i < kKept; ++i) {
       kept.push_back(std::make_unique<Callback>(inner.context()));
     }
-    const bool cancels_outer = random.OneIn(2);
-    InParallel(random, 4, [&](int thread, Random& random) {
+    const bool cancels_outer = round.OneIn(2);
+    InParallel(round, 4, [&](int thread, Random& random) {
       if (thread == 0) {
         (cancels_outer ? outer : inner).Cancel(Cause(0));
         // What this thread ended has been told.
@@ -192,10 +192,10 @@ TEST_F(ContextStressTest, WithdrawalRacesTheEnd) {
 
 // A parent's end meets children that come and go.
 TEST_F(ContextStressTest, ShortLivedChildren) {
-  Repeat(300, [](Random& random) {
+  Repeat(300, [](Random& round) {
     CancelScope parent = WithCancel(Context());
     sync::Atomic<int> winners = 0;
-    InParallel(random, 4, [&](int thread, Random& random) {
+    InParallel(round, 4, [&](int thread, Random& random) {
       for (int i = 0; i < 16; ++i) {
         if (thread == 0 && i == 8 && parent.Cancel(Cause(0))) ++winners;
         CancelScope child = WithCancel(parent.context());
@@ -218,10 +218,10 @@ TEST_F(ContextStressTest, ShortLivedChildren) {
 
 // Deadlines race cancellations, waits and the end of their scopes.
 TEST_F(ContextStressTest, Deadlines) {
-  Repeat(150, [](Random& random) {
+  Repeat(150, [](Random& round) {
     CancelScope parent =
-        WithTimeout(Context(), absl::Microseconds(random.Below(400)), Cause(0));
-    InParallel(random, 4, [&](int thread, Random& random) {
+        WithTimeout(Context(), absl::Microseconds(round.Below(400)), Cause(0));
+    InParallel(round, 4, [&](int thread, Random& random) {
       for (int i = 0; i < 6; ++i) {
         const absl::Duration timeout = absl::Microseconds(random.Below(200));
         const sync::SteadyTime begin = sync::SteadyTime::Now();
@@ -236,9 +236,11 @@ TEST_F(ContextStressTest, Deadlines) {
           case 1:
             context.AwaitDone();
             break;
-          case 2:
-            EXPECT_EQ(context.SleepFor(absl::Hours(1)), context.status());
+          case 2: {
+            const absl::Status woken = context.SleepFor(absl::Hours(1));
+            EXPECT_EQ(woken, context.status());
             break;
+          }
           case 3:
             continue;  // gone while it fires
         }

@@ -93,10 +93,10 @@ INSTANTIATE_TEST_SUITE_P(Pools, PoolStressTest,
 
 // The destructor runs every task, those too that tasks submit meanwhile.
 TEST_P(PoolStressTest, NoTaskIsLostWhenThePoolEnds) {
-  Repeat(30, [](Random& random) {
+  Repeat(30, [](Random& round) {
     std::shared_ptr<WorkerPool> pool = GetParam().make();
     Storm storm(*pool);
-    InParallel(random, 3, [&](int, Random& random) {
+    InParallel(round, 3, [&](int, Random& random) {
       for (int i = 0; i < 8; ++i) storm.Submit(Random(random.Next()), 2);
     });
     pool.reset();
@@ -107,9 +107,9 @@ TEST_P(PoolStressTest, NoTaskIsLostWhenThePoolEnds) {
 // As they go idle and come back.
 TEST_P(PoolStressTest, EveryTaskStartsWithoutHelp) {
   const std::shared_ptr<WorkerPool> pool = GetParam().make();
-  Repeat(30, [&pool](Random& random) {
+  Repeat(30, [&pool](Random& round) {
     Storm storm(*pool);
-    InParallel(random, 3, [&](int, Random& random) {
+    InParallel(round, 3, [&](int, Random& random) {
       for (int i = 0; i < 4; ++i) storm.Submit(Random(random.Next()), 2);
       const PoolStats stats = pool->stats();
       EXPECT_LE(stats.idle + stats.blocked, stats.threads);
@@ -121,11 +121,11 @@ TEST_P(PoolStressTest, EveryTaskStartsWithoutHelp) {
 
 // What a group does: each task of one pool waits for one of another.
 TEST_P(PoolStressTest, TasksWaitForThoseOfAnotherPool) {
-  Repeat(30, [](Random& random) {
+  Repeat(30, [](Random& round) {
     sync::Atomic<int> answers = 0;
     ThreadPerTask other;
     const std::shared_ptr<WorkerPool> pool = GetParam().make();
-    InParallel(random, 3, [&](int, Random&) {
+    InParallel(round, 3, [&](int, Random&) {
       for (int i = 0; i < 4; ++i) {
         pool->Submit([&] {
           sync::Mutex mutex;
@@ -153,9 +153,9 @@ using ExecutorStressTest = stress::StressTest;
 
 TEST_F(ExecutorStressTest, IdleThreadsGoAsTasksCome) {
   ElasticPool pool({.workers = 3, .keep_alive = absl::Microseconds(50)});
-  Repeat(200, [&pool](Random& random) {
+  Repeat(200, [&pool](Random& round) {
     Storm storm(pool);
-    InParallel(random, 2, [&](int, Random& random) {
+    InParallel(round, 2, [&](int, Random& random) {
       for (int i = 0; i < 3; ++i) {
         storm.Submit(Random(random.Next()), 1);
         sync::SleepFor(absl::Microseconds(random.Below(100)));
@@ -177,10 +177,10 @@ class CountingTimer final : public TimerQueue::Timer {
 };
 
 TEST_F(ExecutorStressTest, ATimerFiresOrIsTakenBack) {
-  Repeat(150, [](Random& random) {
+  Repeat(150, [](Random& round) {
     FixedPool pool(2);
     TimerQueue queue(pool);
-    InParallel(random, 4, [&](int, Random& random) {
+    InParallel(round, 4, [&](int, Random& random) {
       for (int i = 0; i < 8; ++i) {
         CountingTimer timer;
         int armed = 0;
@@ -216,7 +216,7 @@ class OrderedTimer final : public TimerQueue::Timer {
 };
 
 TEST_F(ExecutorStressTest, TimersOfOneTimeFireInTheOrderOfArm) {
-  Repeat(150, [](Random& random) {
+  Repeat(150, [](Random& round) {
     constexpr int kTimers = 8;
     sync::Atomic<int> turns = 0;
     std::list<OrderedTimer> timers;
@@ -224,8 +224,8 @@ TEST_F(ExecutorStressTest, TimersOfOneTimeFireInTheOrderOfArm) {
       FixedPool pool(1);
       TimerQueue queue(pool);
       const sync::SteadyTime due =
-          sync::SteadyTime::Now() + absl::Microseconds(random.Below(300));
-      InParallel(random, 2, [&](int thread, Random& random) {
+          sync::SteadyTime::Now() + absl::Microseconds(round.Below(300));
+      InParallel(round, 2, [&](int thread, Random& random) {
         if (thread == 1) {
           // Wakes the queue's thread again and again.
           for (int i = 0; i < 8; ++i) {

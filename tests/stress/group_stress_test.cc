@@ -333,12 +333,12 @@ class GroupStressTest : public stress::StressTest,
   // Runs programs, and then looks at them with `end`.
   void RunPrograms(Powers powers, void (*end)(Program&, Random&)) {
     const std::shared_ptr<WorkerPool> pool = GetParam().make();
-    Repeat(25, [&](Random& random) {
-      Program program(random, pool.get(), powers);
-      InParallel(random, kThreads, [&](int, Random& random) {
+    Repeat(25, [&](Random& round) {
+      Program program(round, pool.get(), powers);
+      InParallel(round, kThreads, [&](int, Random& random) {
         for (int step = 0; step < kSteps; ++step) program.Step(random);
       });
-      end(program, random);
+      end(program, round);
     });
   }
 };
@@ -405,9 +405,9 @@ INSTANTIATE_TEST_SUITE_P(Pools, NestedGroupStressTest,
 
 TEST_P(NestedGroupStressTest, TheyEnd) {
   const std::shared_ptr<WorkerPool> pool = GetParam().make();
-  Repeat(10, [&pool](Random& random) {
+  Repeat(10, [&pool](Random& round) {
     sync::Atomic<int> ran = 0;
-    InParallel(random, 2, [&](int, Random& random) {
+    InParallel(round, 2, [&](int, Random& random) {
       EXPECT_EQ(Descend(pool.get(), random, 3, ran), absl::OkStatus());
     });
     EXPECT_EQ(ran, 2 * (1 + 3 + 9 + 27));

@@ -2,9 +2,9 @@
 // random delays keep apart, out of one seed.
 //
 //   TEST_F(StressTest, NothingIsLost) {
-//     Repeat(1'000, [](Random& random) {
-//       Queue queue(1 + random.Below(4));
-//       InParallel(random, 4, [&](int thread, Random& random) { … });
+//     Repeat(1'000, [](Random& round) {
+//       Queue queue(1 + round.Below(4));
+//       InParallel(round, 4, [&](int thread, Random& random) { … });
 //       EXPECT_EQ(queue.taken(), …);
 //     });
 //   }

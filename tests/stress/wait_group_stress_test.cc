@@ -22,13 +22,13 @@ using stress::Random;
 using WaitGroupStressTest = stress::StressTest;
 
 TEST_F(WaitGroupStressTest, WaitSeesAllThatWasDone) {
-  Repeat(400, [](Random& random) {
+  Repeat(400, [](Random& round) {
     constexpr int kWorkers = 3;
     WaitGroup group;
     std::vector<int> done(kWorkers);  // ordered by the group alone
     sync::Atomic<int> errors = 0;
     group.Add(kWorkers);
-    InParallel(random, 2 * kWorkers, [&](int thread, Random& random) {
+    InParallel(round, 2 * kWorkers, [&](int thread, Random& random) {
       if (thread < kWorkers) {
         // More work may come while there is some.
         if (random.OneIn(2)) {
@@ -54,12 +54,12 @@ TEST_F(WaitGroupStressTest, WaitSeesAllThatWasDone) {
 
 // The one who waits may destroy it at once, while the last Done returns.
 TEST_F(WaitGroupStressTest, TheWaiterDestroysIt) {
-  Repeat(400, [](Random& random) {
+  Repeat(400, [](Random& round) {
     constexpr int kWorkers = 3;
     auto group = std::make_unique<WaitGroup>();
     WaitGroup* const shared = group.get();
     shared->Add(kWorkers);
-    InParallel(random, kWorkers + 1, [&](int thread, Random& random) {
+    InParallel(round, kWorkers + 1, [&](int thread, Random& random) {
       if (thread < kWorkers) {
         if (random.OneIn(2)) shared->Error(absl::UnknownError("an error"));
         shared->Done();
@@ -75,11 +75,11 @@ TEST_F(WaitGroupStressTest, TheWaiterDestroysIt) {
 // A wait that is cancelled takes nothing from the others.
 TEST_F(WaitGroupStressTest, SomeGiveUp) {
   const absl::Status cause = absl::AbortedError("no time");
-  Repeat(400, [&cause](Random& random) {
+  Repeat(400, [&cause](Random& round) {
     WaitGroup group;
     CancelScope scope = WithCancel(Context());
     group.Add(1);
-    InParallel(random, 5, [&](int thread, Random&) {
+    InParallel(round, 5, [&](int thread, Random&) {
       switch (thread) {
         case 0:
           group.Done();
