@@ -99,5 +99,23 @@ TEST_F(WaitGroupStressTest, SomeGiveUp) {
   });
 }
 
+// Nothing but the cancellation wakes those who wait here.
+TEST_F(WaitGroupStressTest, ACancellationIsEnough) {
+  const absl::Status cause = absl::AbortedError("no time");
+  Repeat(1'000, [&cause](Random& round) {
+    WaitGroup group;
+    CancelScope scope = WithCancel(Context());
+    group.Add(1);
+    InParallel(round, 3, [&](int thread, Random&) {
+      if (thread == 0) {
+        scope.Cancel(cause);
+      } else {
+        EXPECT_EQ(group.Wait(scope.context()), cause);
+      }
+    });
+    group.Done();
+  });
+}
+
 }  // namespace
 }  // namespace cohort::errgroup
