@@ -2,6 +2,8 @@
 // originals, on every schedule that the search comes across. The names of the
 // latter are those of docs/immunity.md.
 
+#include <array>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -195,6 +197,12 @@ INSTANTIATE_TEST_SUITE_P(
     [](const ::testing::TestParamInfo<ExecutorCase>& executor) {
       return std::string(executor.param.name);
     });
+
+void ExploreQuiescent(
+    absl::FunctionRef<void()> body,
+    std::source_location site = std::source_location::current()) {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, body, site);
+}
 
 // Accounted.
 
@@ -934,6 +942,113 @@ TEST_P(GroupSimTest, ATaskMayWaitForAWhileForItsGroup) {
   });
 }
 
+// Each needs the other one before and after the wait that both are in.
+TEST(GroupNestingSimTest, TasksThatWaitTogetherGoOnTogether) {
+  sim::Explore({.schedules = 3000}, [] {
+    Group group;
+    std::array<Gate, 2> before;
+    std::array<Gate, 2> after;
+    for (const size_t self : {size_t{0}, size_t{1}}) {
+      group.Go([&, self] {
+        before[self].Open();
+        before[1 - self].Pass();
+        EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+        after[self].Open();
+        after[1 - self].Pass();
+      });
+    }
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+  });
+}
+
+// Where time passes only when nothing else can happen, whoever parks has parked
+// by then, and what is to wait has not started.
+TEST(GroupQuiescentSimTest, ATaskThatWaitsMakesRoomForWhoIsParked) {
+  ExploreQuiescent([] {
+    Group group(Options{.limit = 1});
+    group.Go([&group] {
+      sync::SleepFor(kMoment);
+      EXPECT_EQ(group.stats().parked, 1);
+      EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    });
+    EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+  });
+}
+
+TEST(GroupQuiescentSimTest, ATaskThatHasWaitedTakesItsSlotBack) {
+  ExploreQuiescent([] {
+    Group group(Options{.limit = 1});
+    group.Go([&group] {
+      Gate gate;
+      sync::Atomic<bool> ran = false;
+      group.Go([&gate] { gate.Pass(); });
+      EXPECT_EQ(group.WaitUntil(sync::Now() + kMoment).code(),
+                absl::StatusCode::kDeadlineExceeded);
+      group.Go([&ran] { ran = true; });
+      gate.Open();
+      sync::SleepFor(kMoment);
+      EXPECT_FALSE(ran);
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+    });
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+  });
+}
+
+TEST(GroupQuiescentSimTest, ARaisedLimitLetsAllInWhoAreParked) {
+  ExploreQuiescent([] {
+    Group group(Options{.limit = 0});
+    Gate here;
+    Gate there;
+    Caller first([&] {
+      group.Go([&] {
+        here.Open();
+        there.Pass();
+      });
+    });
+    Caller second([&] {
+      group.Go([&] {
+        there.Open();
+        here.Pass();
+      });
+    });
+    sync::SleepFor(kMoment);
+    EXPECT_EQ(group.stats().parked, 2);
+    group.SetLimit(2);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+// A pool of one thread that is told of a wait replaces it at once.
+TEST(GroupQuiescentSimTest, EveryWaitIsAnnounced) {
+  ExploreQuiescent([] {
+    ElasticPool pool({.workers = 1});
+    Group group(Options{.limit = 1});
+    Gate gate;
+    group.Go([&gate] { gate.Pass(); });
+    pool.Submit([&group] { group.Go([] {}); });
+    pool.Submit([&gate] { gate.Open(); });
+    group.Wait().IgnoreError();
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
+  });
+  for (const WaitPolicy policy : {WaitPolicy::kHelp, WaitPolicy::kPark}) {
+    ExploreQuiescent([policy] {
+      ElasticPool pool({.workers = 1});
+      Group group;
+      Gate gate;
+      Gate waited;
+      group.Go([&gate] { gate.Pass(); });
+      pool.Submit([&] {
+        EXPECT_EQ(group.Wait(policy), absl::OkStatus());
+        waited.Open();
+      });
+      pool.Submit([&gate] { gate.Open(); });
+      waited.Pass();
+      EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
+    });
+  }
+}
+
 TEST_P(GroupSimTest, GroupsInTasksWaitForTheirOwn) {
   Explore(3000, [](Executor* executor) {
     sync::Shared<int> sum(0);
@@ -1005,10 +1120,8 @@ TEST(GroupNestingSimTest, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
   });
 }
 
-// Time passes only when nothing else can happen, so that whoever parks has
-// parked.
-TEST(GroupNestingSimTest, ATaskOfAGroupThatOutlivesItsMakerParks) {
-  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
+TEST(GroupQuiescentSimTest, ATaskOfAGroupThatOutlivesItsMakerParks) {
+  ExploreQuiescent([] {
     ThreadPerTask elsewhere;
     Group outer(Options{.limit = 1, .executor = &elsewhere});
     std::unique_ptr<Group> made;

@@ -313,8 +313,8 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
       cut_short_ = true;
       return Admission::kCancelled;
     }
-    // Those who park are first in line.
-    const bool has_place = HasPlace() && parked_.empty();
+    // Those who park are first in line: while there is one, there is no place.
+    const bool has_place = HasPlace();
     if (!has_place && when_full == WhenFull::kRefuse) {
       ++refused_;
       return Admission::kFull;
@@ -405,6 +405,7 @@ int64_t Core::Startable() const {
 }
 
 int64_t Core::ClaimRunners(int64_t here) {
+  ABSL_DCHECK_GE(runners_coming_, 0) << Label();
   const int64_t startable = Startable();
   // Also where runners are coming: these may be stuck in the executor behind
   // the very tasks that wait.

@@ -35,7 +35,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 least_share=95
-timeout=60
+timeout=120
 
 die() { echo "mutate.sh: $*" >&2 && exit 2; }
 
