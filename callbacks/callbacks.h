@@ -63,15 +63,15 @@ using ::cohort::RetryOptions;
 // std::tuple<absl::StatusOr<T>...>. An error of one is no reason to stop
 // another.
 template <ValueTask... F>
-std::tuple<absl::StatusOr<ValueTaskResult<F>>...> All(const Context& context,
-                                                      F... functions) {
+[[nodiscard]] std::tuple<absl::StatusOr<ValueTaskResult<F>>...> All(
+    const Context& context, F... functions) {
   return internal::All(
       context, group_internal::TupleValues<F...>(std::move(functions)...));
 }
 
 // The same over a range: std::vector<absl::StatusOr<T>>.
 template <ValueTaskRange R>
-auto All(const Context& context, R&& functions) {
+[[nodiscard]] auto All(const Context& context, R&& functions) {
   return internal::All(context,
                        group_internal::ValuesOf(std::forward<R>(functions)));
 }
@@ -84,6 +84,7 @@ auto All(const Context& context, R&& functions) {
 // of all of them, that one first. If the context ends before any succeeds, it
 // is the cause. INVALID_ARGUMENT for no functions at all.
 template <class... F>
+  requires ValueTasks<F...>
 auto Race(const Context& context, F&&... functions) {
   return internal::Race(
       context, "callbacks::Race", group_internal::Losers::kJoin,
@@ -94,6 +95,7 @@ auto Race(const Context& context, F&&... functions) {
 // the end of the context. The others are told to stop and run on by themselves,
 // so that they must own all they use; what they yield is dropped.
 template <class... F>
+  requires ValueTasks<F...>
 auto RaceDetached(const Context& context, F&&... functions) {
   return internal::Race(
       context, "callbacks::RaceDetached", group_internal::Losers::kDetach,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -28,8 +29,11 @@ namespace {
 // Shared by the call and its tasks, which may outlive it.
 class Tally {
  public:
-  Tally(const char* caller, Quorum quorum, size_t tasks)
-      : caller_(caller), quorum_(quorum), outstanding_(tasks) {}
+  Tally(const Context& parent, const char* caller, Quorum quorum, size_t tasks)
+      : parent_(parent),
+        caller_(caller),
+        quorum_(quorum),
+        outstanding_(tasks) {}
 
   void Ref() const { references_.Ref(); }
   void Unref() {
@@ -41,47 +45,57 @@ class Tally {
   }
 
   // Says whether that was the decision.
-  bool Record(int64_t index, absl::Status status, const Context& context) {
+  bool Record(int64_t index, absl::Status status) {
     sync::MutexLock lock(&mutex_);
     --outstanding_;
     changed_.SignalAll();
-    if (closed_ || result_.decided) return false;
-    if (IsEcho(status, context)) {
-      result_.cause = context.cause();
+    if (closed_ || decided()) return false;
+    // Of the parent's end: the batch's own comes with the decision. The parent
+    // is also what a task may have looked at instead of its own context, which
+    // ends a moment later.
+    if (IsEcho(status, parent_)) {
+      result_.cause = parent_.cause();
     } else if (status.ok()) {
-      result_.decided = ++successes_ == quorum_.successes;
-    } else {
-      result_.decided = ++failures_ == quorum_.failures;
+      if (++successes_ == quorum_.successes) {
+        result_.decision = Decision::kSuccess;
+      }
+    } else if (++failures_ == quorum_.failures) {
+      result_.decision = Decision::kFailure;
     }
     result_.ended.push_back({.index = index, .status = std::move(status)});
-    return result_.decided;
+    return decided();
   }
 
-  void AwaitDecision(const Context& context) {
+  void AwaitDecision() {
     // As errgroup::WaitGroup does: takes the lock, so that the wake-up cannot
     // fall between a look at the context and the sleep.
-    const DoneCallback wake = context.OnDone([this] {
+    const DoneCallback wake = parent_.OnDone([this] {
       sync::MutexLock lock(&mutex_);
       changed_.SignalAll();
     });
     BlockingScope blocking;
     sync::MutexLock lock(&mutex_);
-    while (!result_.decided && outstanding_ != 0 && !context.done()) {
+    while (!decided() && outstanding_ != 0 && !parent_.done()) {
       changed_.Wait(&mutex_);
     }
   }
 
   // Later ends change nothing.
-  BatchResult Close(const Context& context) {
+  BatchResult Close() {
     sync::MutexLock lock(&mutex_);
     closed_ = true;
-    if (!result_.decided && outstanding_ != 0) result_.cause = context.cause();
+    if (!decided() && outstanding_ != 0) result_.cause = parent_.cause();
     return std::move(result_);
   }
 
  private:
   ~Tally() = default;
 
+  bool decided() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return result_.decision != Decision::kNone;
+  }
+
+  const Context parent_;
   const char* const caller_;
   const Quorum quorum_;
   sync::RefCount references_;
@@ -104,10 +118,10 @@ class Ending {
       status = absl::InternalError(
           absl::StrCat(tally_.NameOf(index_), " ended its thread"));
     }
-    absl::Status cause =
-        status->ok() ? absl::CancelledError("enough have ended") : *status;
-    if (tally_.Record(index_, *std::move(status), core_.context())) {
-      core_.Cancel(std::move(cause));
+    if (tally_.Record(index_, *status)) {
+      core_.Cancel(status->ok() ? absl::CancelledError(absl::StrCat(
+                                      tally_.NameOf(index_), " was enough"))
+                                : *std::move(status));
     }
   }
   Ending(const Ending&) = delete;
@@ -149,9 +163,13 @@ BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
     ABSL_CHECK(task) << caller << ": function " << index << " is null";
     ++index;
   }
-  const auto tally =
-      sync::RefPtr<Tally>::Adopt(new Tally(caller, quorum, tasks.size()));
+  if (quorum.successes == 0) return {.decision = Decision::kSuccess};
+  const auto tally = sync::RefPtr<Tally>::Adopt(
+      new Tally(parent, caller, quorum, tasks.size()));
   const auto core = Core::Create(parent, {.type = caller});
+  // A cleanup, for a task that ends this thread when Wait has run it here.
+  absl::Cleanup join = [&core] { core->Close(); };
+  if (losers == Losers::kDetach) std::move(join).Cancel();
   index = 0;
   for (Task& task : tasks) {
     // Whoever runs a task holds the core.
@@ -170,13 +188,11 @@ BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
     ++index;
   }
   if (losers == Losers::kDetach) {
-    tally->AwaitDecision(core->context());
-    return tally->Close(core->context());
+    tally->AwaitDecision();
+  } else {
+    core->Wait(WaitPolicy::kHelp).IgnoreError();
   }
-  core->Wait(WaitPolicy::kHelp).IgnoreError();
-  BatchResult result = tally->Close(core->context());
-  core->Close();
-  return result;
+  return tally->Close();
 }
 
 }  // namespace cohort::group_internal

@@ -26,12 +26,14 @@ enum class Losers {
   kDetach,  // it ends with the decision; the tasks own what they need
 };
 
+enum class Decision { kNone, kSuccess, kFailure };
+
 struct BatchResult {
   // How tasks ended, in the order in which they did, up to the decision.
-  std::vector<TaskError> ended;
-  bool decided = false;
-  // Not OK if the cancellation of the context is why it is not decided: a task
-  // was not started, or did what it was told.
+  std::vector<TaskError> ended = {};
+  Decision decision = Decision::kNone;
+  // Not OK if the cancellation of the context is why there is none: a task was
+  // not started, or did what it was told.
   absl::Status cause = absl::OkStatus();
 };
 
@@ -45,8 +47,10 @@ std::vector<absl::Status> StatusesByIndex(const BatchResult& result,
 absl::Status AllFailures(const char* caller, std::vector<TaskError> ended);
 
 // Runs `tasks`, each under a context below `parent`. `caller` is for messages.
-// An exception that leaves a task is a failure of it. With a context that is
-// done nothing starts; with kDetach, the call ends with it.
+// An exception that leaves a task, or the end of its thread, is a failure of
+// it. With a context that is done nothing starts; with kDetach, the call ends
+// with it. If no success is asked for, that is the decision, and nothing starts
+// either.
 BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
                      Losers losers, std::vector<Task> tasks);
 

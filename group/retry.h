@@ -44,6 +44,9 @@ struct RetryOptions {
   // that, it has failed as any other.
   absl::Duration attempt_timeout = absl::InfiniteDuration();
 
+  // The two are called on the calling thread; an exception of theirs leaves
+  // the call.
+
   // Whether an error is worth another attempt; null: all are.
   std::function<bool(const absl::Status&)> retry_if = nullptr;
 
@@ -61,7 +64,7 @@ enum class RetryEnd {
 
 // What came of a Retry.
 template <class T>
-struct Retried {
+struct [[nodiscard]] Retried {
   // The value; else the error of the last attempt; with kCancelled the cause.
   absl::StatusOr<T> result = absl::UnknownError("");
   int64_t attempts = 0;  // that were made

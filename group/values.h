@@ -20,11 +20,36 @@
 
 namespace cohort {
 
-// A range of callables that yield values. One that is passed as an rvalue is
-// moved from; of an lvalue the callables are copied.
+namespace group_internal {
+
+// Whether the elements of a range of type R are its own, and R an rvalue.
+template <class R>
+concept GivesAway = !std::is_lvalue_reference_v<R> && !std::ranges::view<R>;
+
+template <ValueTask First, ValueTask... F>
+inline constexpr bool kYieldTheSame =
+    (std::same_as<ValueTaskResult<First>, ValueTaskResult<F>> && ...);
+
+}  // namespace group_internal
+
+// A range of callables that yield values. Out of a container that is passed as
+// an rvalue they are moved; out of an lvalue, or a view, copied.
 template <class R>
 concept ValueTaskRange =
-    std::ranges::input_range<R> && ValueTask<std::ranges::range_value_t<R>>;
+    std::ranges::input_range<R> && ValueTask<std::ranges::range_value_t<R>> &&
+    (group_internal::GivesAway<R> ||
+     std::constructible_from<std::ranges::range_value_t<R>,
+                             std::ranges::range_reference_t<R>>);
+
+// Callables that yield values, all of the same type.
+template <class... F>
+concept ValueTasksOfOneType = sizeof...(F) > 0 && (ValueTask<F> && ...) &&
+                              group_internal::kYieldTheSame<F...>;
+
+// What Race, Take and Last accept: such callables, or a range of callables.
+template <class... F>
+concept ValueTasks = (sizeof...(F) == 1 && (ValueTaskRange<F> && ...)) ||
+                     ValueTasksOfOneType<std::decay_t<F>...>;
 
 namespace group_internal {
 
@@ -47,22 +72,19 @@ struct Values {
 template <ValueTaskRange R>
 auto ValuesOf(R&& calls) {
   Values<ValueTaskResult<std::ranges::range_value_t<R>>> values;
-  for (auto& call : calls) {
-    if constexpr (std::is_lvalue_reference_v<R>) {
-      values.Add(call);
+  for (auto&& call : calls) {
+    using Call = std::ranges::range_value_t<R>;
+    if constexpr (GivesAway<R>) {
+      values.template Add<Call>(std::move(call));
     } else {
-      values.Add(std::move(call));
+      values.template Add<Call>(std::forward<decltype(call)>(call));
     }
   }
   return values;
 }
 
-template <class First, class... F>
-concept YieldTheSame =
-    (std::same_as<ValueTaskResult<First>, ValueTaskResult<F>> && ...);
-
 template <ValueTask First, ValueTask... F>
-  requires YieldTheSame<First, F...>
+  requires ValueTasksOfOneType<First, F...>
 auto ValuesOf(First first, F... calls) {
   Values<ValueTaskResult<First>> values;
   values.Add(std::move(first));

@@ -88,6 +88,7 @@ struct TakeOptions {
 // IndexedValue<T>>>. All functions yield the same type. More than there are
 // means all of them; of 0 none is called.
 template <class... F>
+  requires ValueTasks<F...>
 auto Take(const Context& context, int n, F&&... functions) {
   return internal::Take(
       context, "hunch::Take", n, /*tolerate_errors=*/false,
@@ -95,6 +96,7 @@ auto Take(const Context& context, int n, F&&... functions) {
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 template <class... F>
+  requires ValueTasks<F...>
 auto Take(const Context& context, int n, TakeOptions options,
           F&&... functions) {
   return internal::Take(
@@ -107,6 +109,7 @@ auto Take(const Context& context, int n, TakeOptions options,
 // The others are told to stop and run on by themselves, so that they must own
 // all they use; what they yield is dropped.
 template <class... F>
+  requires ValueTasks<F...>
 auto TakeDetached(const Context& context, int n, F&&... functions) {
   return internal::Take(
       context, "hunch::TakeDetached", n, /*tolerate_errors=*/false,
@@ -114,6 +117,7 @@ auto TakeDetached(const Context& context, int n, F&&... functions) {
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 template <class... F>
+  requires ValueTasks<F...>
 auto TakeDetached(const Context& context, int n, TakeOptions options,
                   F&&... functions) {
   return internal::Take(
@@ -126,6 +130,7 @@ auto TakeDetached(const Context& context, int n, TakeOptions options,
 // they came, if all functions succeed: as Take. Of 0 all are called too, and
 // nothing is returned but whether they succeeded.
 template <class... F>
+  requires ValueTasks<F...>
 auto Last(const Context& context, int n, F&&... functions) {
   return internal::Last(
       context, n, group_internal::ValuesOf(std::forward<F>(functions)...));

@@ -18,6 +18,7 @@
 namespace cohort::callbacks::internal {
 
 using group_internal::BatchResult;
+using group_internal::Decision;
 using group_internal::Losers;
 using group_internal::Slot;
 using group_internal::Task;
@@ -46,7 +47,7 @@ auto All(const Context& context, TupleValues<F...> values) {
       RunAll(context, std::move(values.tasks));
   return std::apply(
       [&](auto&... slot) {
-        size_t i = 0;
+        [[maybe_unused]] size_t i = 0;
         // Braces: evaluated from left to right.
         return std::tuple<absl::StatusOr<ValueTaskResult<F>>...>{
             Result(statuses[i++], *slot)...};
@@ -75,7 +76,9 @@ absl::StatusOr<T> Race(const Context& context, const char* caller,
   }
   BatchResult result = group_internal::RunBatch(
       context, caller, {.successes = 1}, losers, std::move(values.tasks));
-  if (result.decided) return values.Take(result.ended.back().index);
+  if (result.decision == Decision::kSuccess) {
+    return values.Take(result.ended.back().index);
+  }
   if (!result.cause.ok()) return result.cause;
   return group_internal::AllFailures(caller, std::move(result.ended));
 }

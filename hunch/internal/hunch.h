@@ -2,6 +2,7 @@
 #define COHORT_HUNCH_INTERNAL_HUNCH_H_
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <tuple>
@@ -27,6 +28,7 @@ namespace cohort::hunch::internal {
 
 using group_internal::BatchResult;
 using group_internal::CallInto;
+using group_internal::Decision;
 using group_internal::Losers;
 using group_internal::Slot;
 using group_internal::Task;
@@ -46,7 +48,7 @@ inline absl::StatusOr<BatchResult> RunAll(const Context& context,
                                           std::vector<Task> tasks) {
   BatchResult result = group_internal::RunBatch(
       context, caller, {.failures = 1}, Losers::kJoin, std::move(tasks));
-  if (result.decided) return result.ended.back().status;
+  if (result.decision == Decision::kFailure) return result.ended.back().status;
   if (!result.cause.ok()) return result.cause;
   return result;
 }
@@ -101,14 +103,19 @@ absl::StatusOr<std::vector<IndexedValue<T>>> Take(const Context& context,
   ABSL_CHECK_GE(n, 0) << caller << ": n";
   const int count = static_cast<int>(values.tasks.size());
   const int wanted = std::min(n, count);
-  if (wanted == 0) return std::vector<IndexedValue<T>>();
   BatchResult result = group_internal::RunBatch(
       context, caller,
       {.successes = wanted,
        .failures = tolerate_errors ? count - wanted + 1 : 1},
       losers, std::move(values.tasks));
-  if (!result.decided) return result.cause;
-  if (result.ended.back().status.ok()) return InOrder(result, 0, values);
+  switch (result.decision) {
+    case Decision::kNone:
+      return result.cause;
+    case Decision::kSuccess:
+      return InOrder(result, 0, values);
+    case Decision::kFailure:
+      break;
+  }
   if (!tolerate_errors) return result.ended.back().status;
   return group_internal::AllFailures(caller, std::move(result.ended));
 }
@@ -139,6 +146,12 @@ absl::StatusOr<ValueTaskResult<F&>> Retry(const Context& context, int attempts,
                    retried.last_error.message()));
 }
 
+// A step of Waterfall that follows one which yields a T.
+template <class F, class T>
+concept StepAfter = std::move_constructible<F> &&
+                    (group_internal::CallableForValue<F, const Context&, T> ||
+                     group_internal::CallableForValue<F, T>);
+
 template <class F, class... Args>
 absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
                                          F call, Args... args) {
@@ -160,7 +173,7 @@ absl::StatusOr<T> Flow(const Context&, int, absl::StatusOr<T> value) {
   return value;
 }
 
-template <class T, class Next, class... Rest>
+template <class T, StepAfter<T> Next, class... Rest>
 auto Flow(const Context& context, int step, absl::StatusOr<T> value, Next next,
           Rest... rest) {
   absl::StatusOr<ValueOf<Next, T>> result =
@@ -180,8 +193,10 @@ auto Waterfall(const Context& context, First first, Next... next) {
   };
   check(first);
   (check(next), ...);
-  return Flow(context, 1, Step<First>(context, 0, std::move(first)),
-              std::move(next)...);
+  // A statement of its own, at whose end the step is destroyed.
+  absl::StatusOr<ValueTaskResult<First>> value =
+      Step<First>(context, 0, std::move(first));
+  return Flow(context, 1, std::move(value), std::move(next)...);
 }
 
 }  // namespace cohort::hunch::internal

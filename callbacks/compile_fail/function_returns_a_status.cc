@@ -1,0 +1,6 @@
+#include "cohort/callbacks/callbacks.h"
+
+void Use() {
+  (void)cohort::callbacks::Race(cohort::Context(),
+                                [] { return absl::OkStatus(); });
+}

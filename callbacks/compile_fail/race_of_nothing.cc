@@ -1,0 +1,3 @@
+#include "cohort/callbacks/callbacks.h"
+
+void Use() { (void)cohort::callbacks::Race(cohort::Context()); }
