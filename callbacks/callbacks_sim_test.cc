@@ -338,10 +338,10 @@ TEST(CallbacksSimTest, ADeadlineAgainstASuccess) {
   });
 }
 
-// All schedules with up to two preemptions.
+// All schedules with at most one preemption.
 
 TEST(CallbacksSimTest, EveryRaceOfTwoHasOneWinner) {
-  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
     const absl::StatusOr<int> result =
         Race(Context(), [] { return 1; }, [] { return 2; });
     EXPECT_TRUE(*result == 1 || *result == 2);
@@ -349,7 +349,7 @@ TEST(CallbacksSimTest, EveryRaceOfTwoHasOneWinner) {
 }
 
 TEST(CallbacksSimTest, EveryRaceOfSuccessAndFailureSucceeds) {
-  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
     EXPECT_EQ(*Race(
                   Context(), []() -> absl::StatusOr<int> { return No("no"); },
                   [] { return 2; }),
@@ -358,7 +358,7 @@ TEST(CallbacksSimTest, EveryRaceOfSuccessAndFailureSucceeds) {
 }
 
 TEST(CallbacksSimTest, EveryDetachedRaceOfTwoHasOneWinner) {
-  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
     const absl::StatusOr<int> result =
         RaceDetached(Context(), [] { return 1; }, [] { return 2; });
     EXPECT_TRUE(*result == 1 || *result == 2);

@@ -25,7 +25,9 @@ using ::cohort::testing::Caller;
 
 // Time passes only where all sleep, so that it is exact.
 void InTime(absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = 200, .time = sim::Time::kQuiescent}, body);
+  sim::Explore(
+      {.schedules = 200, .time = sim::Time::kQuiescent, .stale_loads = false},
+      body);
 }
 
 absl::Status Try(int64_t attempt) {

@@ -357,24 +357,24 @@ TEST(HunchSimTest, AWaterfallAgainstACancellation) {
   });
 }
 
-// All schedules with up to two preemptions.
+// All schedules with at most one preemption.
 
 TEST(HunchSimTest, EveryAllOfTwo) {
-  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
     const auto all = All(Context(), [] { return 1; }, [] { return 2; });
     EXPECT_EQ(*all, std::make_tuple(1, 2));
   });
 }
 
 TEST(HunchSimTest, EveryTakeOfOneFromTwo) {
-  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
     const auto taken = Take(Context(), 1, [] { return 0; }, [] { return 1; });
     EXPECT_EQ(taken->front().value, taken->front().index);
   });
 }
 
 TEST(HunchSimTest, EveryDetachedTakeOfAnErrorAndAValue) {
-  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
     const auto taken = TakeDetached(
         Context(), 1, []() -> absl::StatusOr<int> { return No("no"); },
         []() -> absl::StatusOr<int> { return 1; });

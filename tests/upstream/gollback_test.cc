@@ -39,7 +39,9 @@ Function Fail(int seconds = 0) {
 }
 
 void InTime(absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = 200, .time = sim::Time::kQuiescent}, body);
+  sim::Explore(
+      {.schedules = 200, .time = sim::Time::kQuiescent, .stale_loads = false},
+      body);
 }
 
 TEST(GollbackTest, RaceNoCallback) {
@@ -62,21 +64,18 @@ TEST(GollbackTest, RaceFirstNonErrorWins) {
 }
 
 TEST(GollbackTest, RaceAllFunctionsErrorOutButFirstOneToFinish) {
-  InTime([] {
-    EXPECT_EQ(*Race(Context(), Succeed(1, 1), Fail(2), Fail(3)), 1);
-  });
+  InTime(
+      [] { EXPECT_EQ(*Race(Context(), Succeed(1, 1), Fail(2), Fail(3)), 1); });
 }
 
 TEST(GollbackTest, RaceAllFunctionsErrorOutButMiddleOneToFinish) {
-  InTime([] {
-    EXPECT_EQ(*Race(Context(), Succeed(1, 2), Fail(1), Fail(3)), 1);
-  });
+  InTime(
+      [] { EXPECT_EQ(*Race(Context(), Succeed(1, 2), Fail(1), Fail(3)), 1); });
 }
 
 TEST(GollbackTest, RaceAllFunctionsErrorsButLastOneToFinish) {
-  InTime([] {
-    EXPECT_EQ(*Race(Context(), Succeed(1, 3), Fail(2), Fail()), 1);
-  });
+  InTime(
+      [] { EXPECT_EQ(*Race(Context(), Succeed(1, 3), Fail(2), Fail()), 1); });
 }
 
 // First error: an error always reaches whoever waits, so that all of them are

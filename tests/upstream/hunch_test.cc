@@ -4,6 +4,8 @@
 //
 // Without a counterpart: TestMin, of a helper that is not exported.
 
+#include "cohort/hunch/hunch.h"
+
 #include <string>
 #include <tuple>
 #include <vector>
@@ -13,7 +15,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/hunch/hunch.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
@@ -49,7 +50,9 @@ absl::StatusOr<int> SleepOrFail(const Context& context) {
 }
 
 void InTime(absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = 200, .time = sim::Time::kQuiescent}, body);
+  sim::Explore(
+      {.schedules = 200, .time = sim::Time::kQuiescent, .stale_loads = false},
+      body);
 }
 
 template <class T>
@@ -65,9 +68,9 @@ std::vector<T> Values(const absl::StatusOr<std::vector<IndexedValue<T>>>& all) {
 
 TEST(HunchTest, TakeShouldWorksAsExpected) {
   InTime([] {
-    EXPECT_EQ(Values(Take(Context(), 3, After(200, 1), After(100, 2),
-                          After(300, 3))),
-              (std::vector<int>{2, 1, 3}));
+    EXPECT_EQ(
+        Values(Take(Context(), 3, After(200, 1), After(100, 2), After(300, 3))),
+        (std::vector<int>{2, 1, 3}));
   });
 }
 
@@ -82,18 +85,17 @@ TEST(HunchTest, TakeShouldJustTakeAll) {
 
 TEST(HunchTest, TakeShouldLimitResults) {
   InTime([] {
-    EXPECT_EQ(Values(Take(Context(), 2, After(200, 1), After(100, 2),
-                          After(300, 3))),
-              (std::vector<int>{2, 1}));
+    EXPECT_EQ(
+        Values(Take(Context(), 2, After(200, 1), After(100, 2), After(300, 3))),
+        (std::vector<int>{2, 1}));
   });
 }
 
 TEST(HunchTest, TakeShouldCancelWhenOneExecutableReturnedError) {
   InTime([] {
-    EXPECT_EQ(
-        Take(Context(), 3, After(100, 1), FailAfter(200), After(200, 3))
-            .status(),
-        kAppError);
+    EXPECT_EQ(Take(Context(), 3, After(100, 1), FailAfter(200), After(200, 3))
+                  .status(),
+              kAppError);
   });
 }
 
@@ -108,10 +110,10 @@ TEST(HunchTest, TakeShouldCancelWhenRootCanceled) {
       sync::SleepFor(Ms(150));
       scope.Cancel(absl::AbortedError("enough"));
     });
-    EXPECT_EQ(Take(scope.context(), 3, After(100, 1), After(200, 2),
-                   &SleepOrFail)
-                  .status(),
-              kAppError);
+    EXPECT_EQ(
+        Take(scope.context(), 3, After(100, 1), After(200, 2), &SleepOrFail)
+            .status(),
+        kAppError);
     EXPECT_EQ(sync::Now() - start, Ms(200));
   });
   // As there, at once and with the context's error.
@@ -151,10 +153,9 @@ TEST(HunchTest, AllWhenRootCtxCanceled) {
       sync::SleepFor(Ms(150));
       scope.Cancel();
     });
-    EXPECT_EQ(
-        All(scope.context(), After(100, 1), After(200, 2), &SleepOrFail)
-            .status(),
-        kAppError);
+    EXPECT_EQ(All(scope.context(), After(100, 1), After(200, 2), &SleepOrFail)
+                  .status(),
+              kAppError);
   });
 }
 
@@ -182,9 +183,9 @@ TEST(HunchTest, RetryWithNoFailure) {
 
 TEST(HunchTest, LastShouldWorksAsExpected) {
   InTime([] {
-    EXPECT_EQ(Values(Last(Context(), 2, After(200, 1), After(100, 2),
-                          After(300, 3))),
-              (std::vector<int>{1, 3}));
+    EXPECT_EQ(
+        Values(Last(Context(), 2, After(200, 1), After(100, 2), After(300, 3))),
+        (std::vector<int>{1, 3}));
   });
 }
 
