@@ -86,7 +86,10 @@ def cc_fuzz_test(
         actual = ":%s_replay_" % name,
         args = ["$(rootpaths :%s_corpus)" % name] if corpus else [],
         data = [":%s_corpus" % name] if corpus else [],
-        tags = tags + ["fuzz-test"],
+        tags = tags + [
+            "fuzz-test",
+            "simulated",
+        ],
         target_compatible_with = target_compatible_with,
         visibility = visibility,
     )

@@ -61,4 +61,5 @@ def doc_examples(name, doc, count, deps, simulated = False):
             name = test,
             size = "small",
             actual = ":%s_simulated_" % test,
+            tags = ["simulated"],
         )

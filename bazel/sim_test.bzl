@@ -32,7 +32,7 @@ def cohort_sim_test(
       env: the program's environment.
       shard_count: a number of shards.
       size: a size.
-      tags: tags.
+      tags: further tags; "simulated" is one.
       target_compatible_with: constraints.
       timeout: a timeout.
       visibility: who may depend on the test.
@@ -67,7 +67,7 @@ def cohort_sim_test(
         args = args,
         data = data,
         shard_count = shard_count,
-        tags = tags,
+        tags = tags + ["simulated"],
         target_compatible_with = target_compatible_with,
         timeout = timeout,
         visibility = visibility,
