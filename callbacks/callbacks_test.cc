@@ -53,7 +53,7 @@ Context Done(absl::Status cause) {
 
 // Counts how often it is copied.
 struct Copied {
-  explicit Copied(int* copies) : copies(copies) {}
+  explicit Copied(int* counter) : copies(counter) {}
   Copied(const Copied& other) : copies(other.copies) { ++*copies; }
   Copied(Copied&& other) noexcept = default;
   Copied& operator=(const Copied& other) = delete;
@@ -144,7 +144,7 @@ TEST(AllTest, MovesOutOfARangeThatIsGivenAway) {
 
 TEST(AllTest, MovesWhatCannotBeCopied) {
   struct OnlyMoved {
-    explicit OnlyMoved(int value) : value(value) {}
+    explicit OnlyMoved(int number) : value(number) {}
     OnlyMoved(OnlyMoved&&) = default;
     OnlyMoved& operator=(OnlyMoved&&) = delete;
     std::unique_ptr<int> unique = nullptr;

@@ -232,7 +232,9 @@ TEST(HunchSimTest, B45_AResultAgainstACancellation) {
     };
     const auto taken = Take(scope.context(), 1, function, function);
     EXPECT_EQ(taken.ok(), succeeded > 0);
-    if (!taken.ok()) EXPECT_EQ(taken.status(), No("enough"));
+    if (!taken.ok()) {
+      EXPECT_EQ(taken.status(), No("enough"));
+    }
   });
 }
 

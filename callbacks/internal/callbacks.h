@@ -43,16 +43,12 @@ absl::StatusOr<T> Result(const absl::Status& status, Slot<T>& slot) {
 
 template <class... F>
 auto All(const Context& context, TupleValues<F...> values) {
-  const std::vector<absl::Status> statuses =
+  [[maybe_unused]] const std::vector<absl::Status> statuses =
       RunAll(context, std::move(values.tasks));
-  return std::apply(
-      [&](auto&... slot) {
-        [[maybe_unused]] size_t i = 0;
-        // Braces: evaluated from left to right.
-        return std::tuple<absl::StatusOr<ValueTaskResult<F>>...>{
-            Result(statuses[i++], *slot)...};
-      },
-      values.slots);
+  return [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
+    return std::tuple<absl::StatusOr<ValueTaskResult<F>>...>(
+        Result(statuses[kIndex], *std::get<kIndex>(values.slots))...);
+  }(std::index_sequence_for<F...>());
 }
 
 template <class T>

@@ -127,8 +127,9 @@ TEST(GollbackTest, RaceTimeout) {
   InTime([] {
     const absl::Time start = sync::Now();
     CancelScope scope = WithTimeout(Context(), absl::Seconds(5));
-    EXPECT_EQ(RaceDetached(scope.context(), Succeed(1, 10)).status(),
-              scope.context().cause());
+    const absl::Status status =
+        RaceDetached(scope.context(), Succeed(1, 10)).status();
+    EXPECT_EQ(status, scope.context().cause());
     EXPECT_EQ(sync::Now() - start, absl::Seconds(5));
   });
 }

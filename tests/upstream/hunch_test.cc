@@ -241,8 +241,9 @@ TEST(HunchTest, RetryWhenRootCtxCanceled) {
       sync::SleepFor(Ms(10));
       scope.Cancel();
     });
-    EXPECT_EQ(Retry(scope.context(), 3, FailAfter(50)).status(),
-              scope.context().cause());
+    const absl::Status status =
+        Retry(scope.context(), 3, FailAfter(50)).status();
+    EXPECT_EQ(status, scope.context().cause());
     EXPECT_EQ(sync::Now() - start, Ms(50));
   });
 }
