@@ -197,6 +197,19 @@ TEST_P(PoolSimTest, WhatHappenedBeforeIsVisible) {
   });
 }
 
+// And not with its worker, which may wait for the next one for ever.
+TEST_P(PoolSimTest, ATasksFunctorIsGoneAfterIt) {
+  sim::Explore(Racing(), [&] {
+    const std::unique_ptr<WorkerPool> pool = Make();
+    Gate gone(2);
+    for (int i = 0; i < 2; ++i) {
+      pool->Submit([end = std::shared_ptr<void>(
+                        nullptr, [&gone](void*) { gone.Open(); })] {});
+    }
+    gone.Pass();
+  });
+}
+
 TEST_P(PoolSimTest, DestructorRunsWhatTasksSubmitMeanwhile) {
   sim::Explore(Racing(), [&] {
     std::array<Runs, 5> runs;
@@ -427,6 +440,47 @@ TEST_P(ProgressSimTest, TheMonitorFindsUnannouncedBlockingInMilliseconds) {
       EXPECT_LE(SteadyTime::Now() - SteadyTime(), 5 * kTick);
     });
   }
+}
+
+// One thread a look would take as many milliseconds as there are tasks.
+TEST_P(ProgressSimTest, ManyUnannouncedBlockingTasksTakeNotManyLooks) {
+  constexpr int kTasks = 20;
+  sim::Options options = Quiescent();
+  options.schedules = 500;
+  sim::Explore(options, [&] {
+    {
+      Gate all(kTasks);
+      const std::unique_ptr<WorkerPool> pool = Make();
+      for (int i = 0; i < kTasks; ++i) {
+        pool->Submit([&all] {
+          all.Open();
+          all.Pass();
+        });
+      }
+    }
+    EXPECT_LT(SteadyTime::Now() - SteadyTime(), kTasks / 2 * kTick);
+  });
+}
+
+TEST_P(ProgressSimTest, WhatTheMonitorAllowsEndsWithTheNeed) {
+  sim::Explore(Quiescent(), [&] {
+    AtOnce running;
+    Gate gate;
+    const std::unique_ptr<WorkerPool> pool = Make();
+    for (int i = 0; i < 3; ++i) pool->Submit([&gate] { gate.Pass(); });
+    pool->Submit([&gate] { gate.Open(); });
+    gate.Pass();
+    sync::SleepFor(2 * kTick);  // until all are idle, the monitor too
+    for (int i = 0; i < 3; ++i) {
+      pool->Submit([&running] {
+        running.Enter();
+        sync::Yield();
+        running.Exit();
+      });
+    }
+    sync::SleepFor(kTick);
+    EXPECT_LE(running.peak(), GetParam().workers);
+  });
 }
 
 // Submits the next one and waits for it.
@@ -767,6 +821,7 @@ TEST_P(RefusalSimTest, NoTaskIsLost) {
           pool->Submit([&] { runs[1].Add(); });
         });
         pool->Submit([&] {
+          EXPECT_EQ(Executor::Current(), pool.get());
           runs[2].Add();
           BlockingScope blocking;
         });
