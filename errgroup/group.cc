@@ -42,7 +42,6 @@ absl::Status Group::WaitUntil(absl::Time t) {
 }
 
 bool Group::Cancel(absl::Status cause) {
-  ABSL_CHECK(!cause.ok()) << "errgroup::Group::Cancel: the cause is OK";
   return core_->Cancel(std::move(cause));
 }
 

@@ -369,26 +369,37 @@ std::optional<int64_t> Core::Expect() {
   return accepted_++;
 }
 
-void Core::Deliver(Entries tasks) {
-  if (tasks.empty()) return;
-  const int64_t count = static_cast<int64_t>(tasks.size());
-  sync::RefPtr<Core> self;  // as in Admit
+bool Core::Deliver(Entries& tasks) {
+  const auto self = sync::RefPtr<Core>::Share(this);  // as in Admit
   int64_t runners = 0;
   {
     sync::MutexLock lock(&mutex_);
-    expected_ -= count;
-    if (!policy_.run_after_cancel && context().done()) {
-      dropping_ += count;
-      dropper_ = sync::CurrentThreadId();
-      cut_short_ = true;
-    } else {
-      queue_.splice(queue_.end(), tasks);
-      runners = ClaimRunners();
-      if (runners > 0) self = sync::RefPtr<Core>::Share(this);
-    }
+    if (RefusesWork()) return false;
+    expected_ -= static_cast<int64_t>(tasks.size());
+    queue_.splice(queue_.end(), tasks);
+    runners = ClaimRunners();
+    if (runners > 0) ++delivering_;
   }
-  SendRunners(std::move(self), runners);
-  if (!tasks.empty()) Drop(tasks);
+  if (runners == 0) return true;
+  // Whoever delivers is nobody that the user knows of, so the group, and with
+  // it the executor, has to stay until this is done.
+  SendRunners(self, runners);
+  sync::MutexLock lock(&mutex_);
+  --delivering_;
+  WakeIfFinished();
+  return true;
+}
+
+void Core::Skip(Entries tasks) {
+  {
+    const int64_t count = static_cast<int64_t>(tasks.size());
+    sync::MutexLock lock(&mutex_);
+    expected_ -= count;
+    dropping_ += count;
+    dropper_ = sync::CurrentThreadId();
+    cut_short_ = true;
+  }
+  Drop(tasks);
 }
 
 void Core::Withdraw() {
@@ -501,7 +512,7 @@ void Core::Drop(Entries& skipped) {
 }
 
 int64_t Core::Outstanding() const {
-  return running_ + expected_ + dropping_ +
+  return running_ + expected_ + delivering_ + dropping_ +
          static_cast<int64_t>(queue_.size()) +
          static_cast<int64_t>(parked_.size());
 }
@@ -624,6 +635,13 @@ bool Core::Park(bool inside, int64_t round, bool help,
 
 absl::Status Core::EndedByWait() const {
   return absl::CancelledError(absl::StrCat(Label(), ": Wait has returned"));
+}
+
+bool Core::Cancel(absl::Status cause) {
+  ABSL_CHECK(!cause.ok()) << Label() << "::Cancel: the cause is OK";
+  // Whoever waits is told before this returns, and may destroy the group.
+  const auto self = sync::RefPtr<Core>::Share(this);
+  return scope_.Cancel(std::move(cause));
 }
 
 void Core::SetLimit(int limit) {

@@ -85,10 +85,12 @@ class Core {
   // index; none if the group is cancelled. It counts as queued meanwhile. Never
   // blocks.
   std::optional<int64_t> Expect();
-  // Queues tasks that were expected, in their order, or skips them if the group
-  // has been cancelled. Whoever expects any has to do this on cancellation too:
-  // nothing else lets the group end then.
-  void Deliver(Entries tasks);
+  // Queues tasks that were expected, in their order. Not if the group has been
+  // cancelled: whoever expects any has to Skip them then, and to look out for
+  // the cancellation, since nothing else lets the group end.
+  [[nodiscard]] bool Deliver(Entries& tasks);
+  // Skips tasks that were expected, after a cancellation. Destroys them here.
+  void Skip(Entries tasks);
   // Takes one back that was expected; it counts as skipped, but does not make
   // Wait fail. The task has been destroyed.
   void Withdraw();
@@ -98,11 +100,8 @@ class Core {
   // since these might take longer.
   absl::Status WaitUntil(sync::SteadyTime deadline);
 
-  bool Cancel(absl::Status cause) {
-    // Whoever waits is told before this returns, and may destroy the group.
-    const auto self = sync::RefPtr<Core>::Share(this);
-    return scope_.Cancel(std::move(cause));
-  }
+  // Dies if the cause is OK.
+  bool Cancel(absl::Status cause);
   void SetLimit(int limit);
 
   // What a group's destructor does: cancels, waits, and cuts the core off from
@@ -198,8 +197,9 @@ class Core {
   int limit_ ABSL_GUARDED_BY(mutex_);
   Entries queue_ ABSL_GUARDED_BY(mutex_);
   std::list<Parked*> parked_ ABSL_GUARDED_BY(mutex_);
-  int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;   // also the slots taken
-  int64_t expected_ ABSL_GUARDED_BY(mutex_) = 0;  // accepted, not Delivered
+  int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;     // also the slots taken
+  int64_t expected_ ABSL_GUARDED_BY(mutex_) = 0;    // accepted, not Delivered
+  int64_t delivering_ ABSL_GUARDED_BY(mutex_) = 0;  // calls of Deliver
   int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
   int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_

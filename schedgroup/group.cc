@@ -41,8 +41,8 @@ TaskId Group::Add(const char* method, sync::SteadyTime due,
 }
 
 void Group::CheckPeriod(absl::Duration period) {
-  ABSL_CHECK_GT(period, absl::ZeroDuration())
-      << "schedgroup::Group::Every: period";
+  ABSL_CHECK(period > absl::ZeroDuration())
+      << "schedgroup::Group::Every: period is " << period;
 }
 
 CancelResult Group::Cancel(const TaskId& id) {
@@ -55,7 +55,6 @@ CancelResult Group::Cancel(const TaskId& id) {
 }
 
 bool Group::Cancel(absl::Status cause) {
-  ABSL_CHECK(!cause.ok()) << "schedgroup::Group::Cancel: the cause is OK";
   return scheduler_->core().Cancel(std::move(cause));
 }
 

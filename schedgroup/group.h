@@ -88,12 +88,13 @@ enum class CancelResult {
 //                end, and to its next run.
 // Destruction    Cancels, then waits for running tasks.
 //
-// Times are kept on the monotonic clock: the wall clock is read once, when a
-// task is scheduled, and setting it later neither loses nor repeats one. Time
-// that the machine is suspended does not count.
+// Times are kept on the monotonic clock: the wall clock is read when a task is
+// scheduled, and setting it later neither loses nor repeats one. Time that the
+// machine is suspended does not count.
 //
-// A null task, a period that is not positive, or scheduling anything after Wait
-// has returned is a contract violation, and dies.
+// A null task, a period that is not positive, scheduling anything after Wait
+// has returned, or the id of another group's task is a contract violation, and
+// dies.
 //
 // From mdlayher/schedgroup. What differs: tasks may be scheduled while Wait
 // waits, from inside tasks too; Wait may be called again; it waits for running
@@ -119,7 +120,7 @@ class Group {
   // The same, when the wall clock now says it will be `time`.
   template <GroupTask F>
   TaskId Schedule(absl::Time time, F task) {
-    return Add("Schedule", sync::SteadyTime::At(time), absl::ZeroDuration(),
+    return Add("Schedule", scheduler_->At(time), absl::ZeroDuration(),
                internal::MakeRepeatable(std::move(task)));
   }
 

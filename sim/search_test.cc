@@ -373,6 +373,25 @@ TEST(TimeTest, IsVirtualAndExact) {
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
 }
 
+TEST(TimeTest, TheWallClockMayBeSet) {
+  const auto body = [] {
+    const absl::Time wall = sync::Now();
+    const sync::SteadyTime steady = sync::SteadyTime::Now();
+    sync::ShiftWallClock(-absl::Hours(1));
+    sync::ShiftWallClock(-absl::Hours(1));
+    Check(sync::Now() == wall - absl::Hours(2), "it is set");
+    sync::SleepFor(absl::Hours(1));
+    Check(sync::Now() == wall - absl::Hours(1), "and goes on");
+    Check(sync::SteadyTime::Now() == steady + absl::Hours(1), "not the other");
+  };
+  // Each run has a clock of its own.
+  const Result result = Search({.schedules = 10}, [&body] {
+    Check(sync::Now() == absl::FromUnixSeconds(1'000'000'000), "as ever");
+    body();
+  });
+  EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
+}
+
 // A timeout that comes before what was to be done in no time.
 void TimeoutAgainstCompletion() {
   sync::Mutex mutex;

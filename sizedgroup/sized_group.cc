@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/group/core.h"
@@ -15,9 +14,9 @@
 namespace cohort::sizedgroup {
 namespace {
 
-group_internal::Policy MakePolicy(int size, Options options) {
+group_internal::Policy MakePolicy(const char* type, int size, Options options) {
   const bool bounded = options.preemptive || options.discard;
-  return {.type = "sizedgroup",
+  return {.type = type,
           .name = std::move(options.name),
           .limit = std::max(size, 1),
           .queue = bounded ? 0 : kUnlimited,
@@ -30,19 +29,20 @@ group_internal::Policy MakePolicy(int size, Options options) {
 
 }  // namespace
 
-ErrSizedGroup::ErrSizedGroup(int size, Options options)
-    : parent_(options.context),
-      when_full_(options.discard ? group_internal::WhenFull::kRefuse
+ErrSizedGroup::ErrSizedGroup(const char* type, int size, Options options)
+    : when_full_(options.discard ? group_internal::WhenFull::kRefuse
                                  : group_internal::WhenFull::kBlock),
-      core_(parent_, MakePolicy(size, std::move(options))) {}
+      core_(options.context, MakePolicy(type, size, options)) {}
 
 absl::Status ErrSizedGroup::Wait(WaitPolicy policy) {
-  const absl::Status status = core_->Wait(policy);
+  core_->Wait(policy).IgnoreError();
   std::vector<TaskError> errors = core_->errors();
-  if (errors.empty()) return status;
   const int64_t more = core_->stats().errors_dropped;
-  if (core_->cut_short() && parent_.done()) {
-    errors.push_back({.status = parent_.cause()});
+  if (core_->cut_short()) {
+    const absl::Status cause = context().cause();
+    if (errors.empty() || cause != errors.front().status) {
+      errors.push_back({.status = cause});
+    }
   }
   // In the text they have the numbers of their order, as in the original.
   int64_t place = 0;
@@ -51,7 +51,6 @@ absl::Status ErrSizedGroup::Wait(WaitPolicy policy) {
 }
 
 bool ErrSizedGroup::Cancel(absl::Status cause) {
-  ABSL_CHECK(!cause.ok()) << "sizedgroup: Cancel: the cause is OK";
   return core_->Cancel(std::move(cause));
 }
 

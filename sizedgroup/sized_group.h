@@ -78,7 +78,8 @@ struct Options {
 // what Wait returned does not change afterwards; Go says what it did.
 class ErrSizedGroup {
  public:
-  explicit ErrSizedGroup(int size, Options options = {});
+  explicit ErrSizedGroup(int size, Options options = {})
+      : ErrSizedGroup("sizedgroup::ErrSizedGroup", size, std::move(options)) {}
 
   // Runs `task` in the group: see GroupTask for its forms. Blocks only with
   // `preemptive`, and not inside a task of this group, or of a group made
@@ -97,9 +98,9 @@ class ErrSizedGroup {
   //
   //   2 error(s) occurred: [0] {e0}, [1] {e1}
   //
-  // in the order in which they came; if the end of options.context kept tasks
-  // from running, its cause is the last of them, or alone. Tasks refused by
-  // `discard` are no error.
+  // in the order in which they came. If a cancellation that was no error of a
+  // task kept tasks from running, its cause is the last of them. Tasks refused
+  // by `discard` are no error.
   //
   // May be called any number of times, from any threads and inside tasks, and
   // the group may be used again: errors stay.
@@ -123,7 +124,9 @@ class ErrSizedGroup {
   Stats stats() const { return core_->stats(); }
 
  private:
-  const Context parent_;
+  friend class SizedGroup;
+  ErrSizedGroup(const char* type, int size, Options options);
+
   const group_internal::WhenFull when_full_;
   const group_internal::CoreOwner core_;
 };
@@ -136,7 +139,7 @@ class ErrSizedGroup {
 class SizedGroup {
  public:
   explicit SizedGroup(int size, Options options = {})
-      : group_(size, std::move(options)) {}
+      : group_("sizedgroup::SizedGroup", size, std::move(options)) {}
 
   template <GroupTask F>
   Admission Go(F task) {

@@ -51,6 +51,8 @@ class [[nodiscard]] Slot {
     if (core_ != nullptr) core_->Leave();
   }
 
+  explicit operator bool() const { return core_ != nullptr; }
+
  private:
   friend class WaitGroup;
   explicit Slot(group_internal::Core* core) : core_(core) {}
@@ -96,7 +98,8 @@ class WaitGroup {
   }
 
   // Takes a slot for work elsewhere. Inside a function of this group it does
-  // not block, and may take one beyond the bound.
+  // not block, and may take one beyond the bound. Returns an empty one once the
+  // destructor has begun.
   Slot BlockAdd();
 
   // Blocks until all functions have ended, all slots are back, and nobody is
@@ -105,6 +108,10 @@ class WaitGroup {
 
   // Functions that run or are about to, and slots that are held.
   int PendingCount() const;
+
+  // A slot that is held counts as running, one that was given back as
+  // succeeded.
+  Stats stats() const { return core_->stats(); }
 
  private:
   const group_internal::CoreOwner core_;
@@ -141,6 +148,8 @@ class ErrorGroup {
 
   // The context that functions are given. Lives as long as the group.
   const Context& context() const { return core_->context(); }
+
+  Stats stats() const { return core_->stats(); }
 
  private:
   const group_internal::CoreOwner core_;

@@ -28,17 +28,26 @@ class Scheduled::Turn {
   Turn(Turn&& other) noexcept = default;
   Turn& operator=(Turn&&) = delete;
   ~Turn() {
-    if (task_ != nullptr) task_->scheduler_->EndTurn(*task_, ran_);
+    if (task_ != nullptr) task_->scheduler_->EndTurn(*task_, again_);
   }
 
   absl::Status operator()(const Context& context) {
-    ran_ = true;
-    return task_->task_(context);
+    // What fails now may cancel the group, but not before the destructor.
+    again_ = !task_->scheduler_->cancel_on_error_;
+    absl::Status status = task_->task_(context);
+    if (status.ok()) again_ = true;
+    return status;
+  }
+
+  static group_internal::Core::Entries Entry(Scheduled& task) {
+    group_internal::Core::Entries entry;
+    entry.push_back({.task = Turn(task), .index = task.index_});
+    return entry;
   }
 
  private:
   sync::RefPtr<Scheduled> task_;
-  bool ran_ = false;
+  bool again_ = false;
 };
 
 Scheduled::Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
@@ -48,7 +57,7 @@ Scheduled::Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
       due_(due),
       task_(std::move(task)) {}
 
-void Scheduled::HandOver(Executor&) {
+void Scheduled::HandOver(Executor& executor) {
   const auto timers_reference = sync::RefPtr<Scheduled>::Adopt(this);
   {
     sync::MutexLock lock(&scheduler_->mutex_);
@@ -57,66 +66,55 @@ void Scheduled::HandOver(Executor&) {
     scheduler_->waiting_.Remove(this);
   }
   Unref();  // the list's
-  scheduler_->Deliver(*this);
+  group_internal::Core::Entries entry = Turn::Entry(*this);
+  if (scheduler_->core_->Deliver(entry)) return;
+  // To skip it is to destroy it, which is code of the user's.
+  executor.Submit(
+      [core = scheduler_->core_, entry = std::move(entry)]() mutable {
+        core->Skip(std::move(entry));
+      });
 }
 
 Scheduler::Scheduler(const Context& parent, group_internal::Policy policy)
-    : core_(group_internal::Core::Create(parent, std::move(policy))) {
+    : cancel_on_error_(policy.cancel_on_error),
+      core_(group_internal::Core::Create(parent, std::move(policy))) {
   on_cancelled_ = core_->context().OnDone([this] { OnCancelled(); });
 }
 
+sync::SteadyTime Scheduler::At(absl::Time time) {
+  sync::MutexLock lock(&mutex_);
+  return wall_clock_.ToSteady(time);
+}
+
 void Scheduler::Add(Scheduled& task) {
+  if (!LetWait(task)) Finish(task);
+}
+
+bool Scheduler::LetWait(Scheduled& task) {
+  sync::MutexLock lock(&mutex_);
+  if (task.stopped_) return false;
+  // Under the lock, so that whatever the core still expects after its
+  // cancellation is there for OnCancelled.
   const std::optional<int64_t> index = core_->Expect();
-  if (index.has_value()) {
-    task.index_ = *index;
-    LetWait(task);
-  } else {
-    Finish(task);
-  }
+  if (!index.has_value()) return false;
+  task.index_ = *index;
+  task.state_ = Scheduled::State::kWaiting;
+  task.Ref();
+  waiting_.PushBack(&task);
+  // Under the lock, so that whoever finds it waiting finds it armed.
+  task.Ref();
+  TimerQueue::Default().Arm(task, task.due_);
+  return true;
 }
 
-void Scheduler::LetWait(Scheduled& task) {
-  bool stopped = false;
-  {
-    sync::MutexLock lock(&mutex_);
-    stopped = task.stopped_;
-    if (!stopped && !cancelled_) {
-      task.state_ = Scheduled::State::kWaiting;
-      task.Ref();
-      waiting_.PushBack(&task);
-      // Under the lock, so that whoever finds it waiting finds it armed.
-      task.Ref();
-      TimerQueue::Default().Arm(task, task.due_);
-      return;
-    }
-  }
-  if (stopped) {
-    Finish(task);
-    core_->Withdraw();
-  } else {
-    Deliver(task);
-  }
-}
-
-void Scheduler::Deliver(Scheduled& task) {
-  group_internal::Core::Entries entries;
-  entries.push_back({.task = Scheduled::Turn(task), .index = task.index_});
-  core_->Deliver(std::move(entries));
-}
-
-void Scheduler::EndTurn(Scheduled& task, bool ran) {
-  if (ran && task.period_ > absl::ZeroDuration()) {
+void Scheduler::EndTurn(Scheduled& task, bool again) {
+  if (again && task.period_ > absl::ZeroDuration()) {
+    absl::Duration rest;
+    const int64_t missed = absl::IDivDuration(
+        sync::SteadyTime::Now() - task.due_, task.period_, &rest);
+    task.due_ = task.due_ + task.period_ * (missed + 1);
     // Before this run is counted out, so that no Wait ends in between.
-    const std::optional<int64_t> index = core_->Expect();
-    if (index.has_value()) {
-      absl::Duration rest;
-      const int64_t missed = absl::IDivDuration(
-          sync::SteadyTime::Now() - task.due_, task.period_, &rest);
-      task.due_ = task.due_ + task.period_ * (missed + 1);
-      task.index_ = *index;
-      LetWait(task);
-      return;
-    }
+    if (LetWait(task)) return;
   }
   Finish(task);
 }
@@ -151,23 +149,18 @@ void Scheduler::Disarm(Scheduled& task) {
 }
 
 void Scheduler::OnCancelled() {
-  sync::LinkedList<Scheduled> skipped;
-  {
-    sync::MutexLock lock(&mutex_);
-    cancelled_ = true;
-    std::swap(skipped, waiting_);
-    for (Scheduled* task = skipped.front(); task != nullptr;
-         task = skipped.Next(task)) {
+  // One by one, so that no timer waits for long, however many there are.
+  while (true) {
+    sync::RefPtr<Scheduled> task;
+    {
+      sync::MutexLock lock(&mutex_);
+      if (waiting_.empty()) return;
+      task = sync::RefPtr<Scheduled>::Adopt(waiting_.PopFront());
       task->state_ = Scheduled::State::kDue;
     }
-  }
-  group_internal::Core::Entries entries;
-  while (!skipped.empty()) {
-    const auto task = sync::RefPtr<Scheduled>::Adopt(skipped.PopFront());
     Disarm(*task);
-    entries.push_back({.task = Scheduled::Turn(*task), .index = task->index_});
+    core_->Skip(Scheduled::Turn::Entry(*task));
   }
-  core_->Deliver(std::move(entries));
 }
 
 absl::Status Scheduler::Wait(WaitPolicy policy) {

@@ -16,6 +16,7 @@
 #include "cohort/group/core.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
+#include "cohort/schedgroup/internal/wall_clock.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
@@ -93,6 +94,8 @@ class Scheduler {
 
   group_internal::Core& core() const { return *core_; }
 
+  sync::SteadyTime At(absl::Time time);
+
   // Lets `task` wait for its time, or refuses it.
   void Add(Scheduled& task);
 
@@ -112,19 +115,19 @@ class Scheduler {
 
   ~Scheduler() = default;
 
-  // Of a task that core_ expects.
-  void LetWait(Scheduled& task);
-  void Deliver(Scheduled& task);
+  // False if that is not to be: the task was stopped, or the group cancelled.
+  bool LetWait(Scheduled& task);
   // After a turn: lets it wait for its next, or finishes it.
-  void EndTurn(Scheduled& task, bool ran);
+  void EndTurn(Scheduled& task, bool again);
   void Finish(Scheduled& task);
   static void Disarm(Scheduled& task);
 
   sync::RefCount references_;
+  const bool cancel_on_error_;
   const sync::RefPtr<group_internal::Core> core_;
-  sync::Mutex mutex_;
+  sync::Mutex mutex_;  // before the core's, and the timers'
   sync::LinkedList<Scheduled> waiting_ ABSL_GUARDED_BY(mutex_);
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  WallClock wall_clock_ ABSL_GUARDED_BY(mutex_);
 
   // Last: the callback uses all of the above.
   DoneCallback on_cancelled_;

@@ -15,6 +15,11 @@ inline namespace COHORT_SYNC_MODE {
 // Virtual time, which begins anew with each run.
 absl::Time Now();
 
+// Sets the wall clock forward, or back, as a person or NTP may. The monotonic
+// clock, and so everything that waits, knows nothing of it.
+void ShiftWallClock(absl::Duration shift,
+                    simulated::Site site = simulated::Site::current());
+
 // Zero: in a simulated run nobody uses a processor.
 absl::Duration ProcessCpuTime();
 

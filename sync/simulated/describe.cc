@@ -111,6 +111,8 @@ const char* OpName(OpKind kind) {
       return "slept";
     case OpKind::kReadClock:
       return "now";
+    case OpKind::kSetClock:
+      return "set clock";
     case OpKind::kYield:
       return "yield";
     case OpKind::kPoint:

@@ -26,6 +26,14 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+// Simulated threads share what a thread of the system has once, of which a log
+// knows more than one thing: errno, the thread's number, a buffer.
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:log_internal::LogMessage\n";
+}
+#endif
+
 namespace cohort::sync::simulated {
 
 #ifdef __x86_64__

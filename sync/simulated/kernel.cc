@@ -207,6 +207,7 @@ RunReport Kernel::Run(Strategy& strategy, absl::FunctionRef<void()> body,
   spurious_left_ = options_.spurious_wake_ups;
   refusals_left_ = options_.refused_starts;
   now_ = 0;
+  wall_clock_shift_ = 0;
   step_ = 0;
   hash_ = 0;
   pending_[kClockThread] = {
@@ -647,6 +648,13 @@ int64_t Kernel::Now(Site site) {
   Step(OpKind::kReadClock, site, kClockObject, 0, 0, /*read=*/true);
   Record();
   return now_;
+}
+
+void Kernel::ShiftWallClock(int64_t shift, Site site) {
+  Inside kernel(*this);
+  Step(OpKind::kSetClock, site, kClockObject);
+  Record();
+  wall_clock_shift_ += shift;
 }
 
 void Kernel::SleepUntil(int64_t deadline, Site site) {

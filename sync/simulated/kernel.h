@@ -133,6 +133,9 @@ class Kernel {
   std::vector<uint32_t> Known() const;
 
   int64_t Now(Site site);
+  // How far the wall clock is ahead of where it would be.
+  int64_t WallClockShift() const { return wall_clock_shift_; }
+  void ShiftWallClock(int64_t shift, Site site);
   void SleepUntil(int64_t deadline, Site site);
   void Yield(Site site);
   void Point(const char* name, Site site);
@@ -293,6 +296,7 @@ class Kernel {
   int spurious_left_ = 0;
   int refusals_left_ = 0;
   int64_t now_ = 0;
+  int64_t wall_clock_shift_ = 0;
   int64_t step_ = 0;
   int64_t run_ = 0;
   uint64_t hash_ = 0;

@@ -35,6 +35,7 @@ enum class OpKind : uint8_t {
   kSleep,  // begins to sleep
   kSlept,
   kReadClock,
+  kSetClock,
   kYield,
   kPoint,
   kDestroy,  // of an object that several threads have used

@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,7 +34,15 @@ Kernel& Active(const char* what) {
 }  // namespace
 
 absl::Time Now() {
-  return Epoch() + absl::Nanoseconds(internal::SteadyNanos());
+  const int64_t steady = internal::SteadyNanos();
+  const Kernel* const kernel = Kernel::Active();
+  const int64_t shift = kernel == nullptr ? 0 : kernel->WallClockShift();
+  return Epoch() + absl::Nanoseconds(steady + shift);
+}
+
+void ShiftWallClock(absl::Duration shift, Site site) {
+  Active("ShiftWallClock")
+      .ShiftWallClock(absl::ToInt64Nanoseconds(shift), site);
 }
 
 absl::Duration ProcessCpuTime() { return absl::ZeroDuration(); }

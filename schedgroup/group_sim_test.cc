@@ -1,0 +1,763 @@
+// schedgroup::Group on every schedule that the search comes across, in virtual
+// time. The names with numbers are those of docs/immunity.md.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
+#include "cohort/group/types.h"
+#include "cohort/schedgroup/group.h"
+#include "cohort/schedgroup/internal/wall_clock.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
+#include "gtest/gtest.h"
+
+namespace cohort::schedgroup {
+namespace {
+
+using ::cohort::testing::Caller;
+using sync::SteadyTime;
+
+constexpr absl::Duration kMoment = absl::Milliseconds(1);
+constexpr absl::Duration kNever = absl::InfiniteDuration();
+
+absl::Status Fail(const std::string& text) {
+  return absl::InvalidArgumentError(text);
+}
+
+void MustNotRun() { ADD_FAILURE() << "must not run"; }
+
+// Runs its function when the last copy of what holds it is destroyed.
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> f)
+      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
+
+ private:
+  std::shared_ptr<void> guard_;
+};
+
+void Explore(int schedules, absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = schedules}, body);
+}
+
+// With time that passes only when nothing else can happen, so that a program
+// says when what it does is done.
+void ExploreInStep(int schedules, absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = schedules, .time = sim::Time::kQuiescent}, body);
+}
+
+// Of a group for which somebody has waited.
+void ExpectAccounted(const Group& group) {
+  const Stats stats = group.stats();
+  EXPECT_EQ(stats.queued + stats.running + stats.parked, 0);
+  EXPECT_EQ(stats.accepted, stats.succeeded + stats.failed + stats.skipped);
+}
+
+// Order.
+
+TEST(OrderSimTest, TasksStartInTheOrderOfTheirTimes) {
+  ExploreInStep(500, [] {
+    Group group({}, {.limit = 1});
+    sync::Shared<std::vector<int>> order;
+    const absl::Time start = sync::Now();
+    for (const int i : {3, 1, 4, 2, 0}) {
+      group.Schedule(start + i * kMoment, [&, i] {
+        order.Write().push_back(i);
+        EXPECT_EQ(sync::Now(), start + i * kMoment);
+      });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(order.Read(), (std::vector<int>{0, 1, 2, 3, 4}));
+  });
+}
+
+// Whatever time passes while they are scheduled.
+TEST(OrderSimTest, B56_EqualTimesRunInTheOrderOfSubmission) {
+  Explore(4000, [] {
+    Group group({}, {.limit = 1});
+    sync::Shared<std::vector<int>> order;
+    const absl::Time time = sync::Now() + 5 * kMoment;
+    Caller clock([] {  // lets time pass in steps
+      for (int i = 0; i < 3; ++i) sync::SleepFor(kMoment);
+    });
+    for (int i = 0; i < 3; ++i) {
+      group.Schedule(time, [&order, i] { order.Write().push_back(i); });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(order.Read(), (std::vector<int>{0, 1, 2}));
+  });
+}
+
+TEST(OrderSimTest, EqualDelaysRunInTheOrderOfSubmission) {
+  Explore(3000, [] {
+    Group group({}, {.limit = 1});
+    sync::Shared<std::vector<int>> order;
+    for (int i = 0; i < 3; ++i) {
+      group.Delay(kMoment, [&order, i] { order.Write().push_back(i); });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(order.Read(), (std::vector<int>{0, 1, 2}));
+  });
+}
+
+TEST(OrderSimTest, NothingRunsEarly) {
+  Explore(3000, [] {
+    Group group;
+    for (int i = 0; i < 3; ++i) {
+      const SteadyTime due = SteadyTime::Now() + i * kMoment;
+      const auto look = [due] { EXPECT_GE(SteadyTime::Now(), due); };
+      group.Delay(i * kMoment, look);
+      group.Schedule(sync::Now() + i * kMoment, look);
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+TEST(OrderSimTest, ASlowTaskDelaysNoOtherOne) {
+  ExploreInStep(300, [] {
+    Group group;
+    const SteadyTime start = SteadyTime::Now();
+    group.Delay(kMoment, [] { sync::SleepFor(absl::Hours(1)); });
+    group.Delay(2 * kMoment,
+                [&] { EXPECT_EQ(SteadyTime::Now(), start + 2 * kMoment); });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+TEST(OrderSimTest, WithALimitThoseThatAreDueWaitInTheirOrder) {
+  ExploreInStep(500, [] {
+    Group group({}, {.limit = 1});
+    sync::Shared<std::vector<int>> order;
+    group.Delay(absl::ZeroDuration(), [] { sync::SleepFor(9 * kMoment); });
+    for (const int i : {2, 3, 1}) {
+      group.Delay(i * kMoment, [&order, i] { order.Write().push_back(i); });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(order.Read(), (std::vector<int>{1, 2, 3}));
+  });
+}
+
+// The wall clock.
+
+TEST(WallClockSimTest, KeepsTheOrderOfTimesWhateverPassesBetweenReadings) {
+  Explore(3000, [] {
+    internal::WallClock clock;
+    const absl::Time time = sync::Now() + absl::Hours(1);
+    Caller passes([] {
+      for (int i = 0; i < 4; ++i) sync::SleepFor(kMoment);
+    });
+    const SteadyTime first = clock.ToSteady(time);
+    const SteadyTime second = clock.ToSteady(time);
+    const SteadyTime later = clock.ToSteady(time + absl::Nanoseconds(1));
+    EXPECT_EQ(first, second);
+    EXPECT_EQ(later - first, absl::Nanoseconds(1));
+    // Not early, and no later than what passed within the first reading.
+    EXPECT_GE(first - SteadyTime(), absl::Hours(1));
+    EXPECT_LE(first - SteadyTime(), absl::Hours(1) + 4 * kMoment);
+  });
+}
+
+TEST(WallClockSimTest, FollowsAClockThatIsSet) {
+  ExploreInStep(1, [] {
+    internal::WallClock clock;
+    const absl::Time time = sync::Now() + absl::Hours(2);
+    const SteadyTime before = clock.ToSteady(time);
+    for (const absl::Duration shift :
+         {absl::Hours(1), -absl::Hours(2), absl::Nanoseconds(1)}) {
+      const SteadyTime due = clock.ToSteady(time);
+      sync::ShiftWallClock(shift);
+      EXPECT_EQ(clock.ToSteady(time), due + -shift);
+    }
+    EXPECT_EQ(clock.ToSteady(time) - before,
+              absl::Hours(1) - absl::Nanoseconds(1));
+    EXPECT_LE(clock.ToSteady(absl::InfinitePast()), SteadyTime::Now());
+    EXPECT_GT(clock.ToSteady(absl::InfiniteFuture()),
+              SteadyTime::Now() + absl::Hours(24 * 365 * 100));
+  });
+}
+
+TEST(WallClockSimTest, SettingItNeitherLosesNorRepeatsATask) {
+  for (const absl::Duration shift : {absl::Hours(5), -absl::Hours(5)}) {
+    ExploreInStep(200, [shift] {
+      Group group;
+      const SteadyTime start = SteadyTime::Now();
+      sync::Atomic<int> runs = 0;
+      const auto run_at = [&](int hours) {
+        return [&, hours] {
+          ++runs;
+          EXPECT_EQ(SteadyTime::Now(), start + absl::Hours(hours));
+        };
+      };
+      group.Schedule(sync::Now() + absl::Hours(1), run_at(1));
+      group.Delay(absl::Hours(3), run_at(3));
+      int ticks = 0;
+      TaskId every;
+      every = group.Every(absl::Hours(1), [&] {
+        EXPECT_EQ(SteadyTime::Now(), start + absl::Hours(++ticks));
+        if (ticks == 5) group.Cancel(every);
+      });
+      sync::SleepFor(absl::Minutes(30));
+      sync::ShiftWallClock(shift);
+      // By the clock as it is now.
+      group.Schedule(sync::Now() + absl::Minutes(90), run_at(2));
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_EQ(runs, 3);
+      EXPECT_EQ(ticks, 5);
+    });
+  }
+}
+
+// Scheduling and waiting.
+
+TEST(GroupSimTest, EveryTaskIsRunSkippedOrRefused) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Group group(scope.context(), {.limit = 1});
+    sync::Atomic<int> ran = 0;
+    const auto schedule = [&] {
+      group.Delay(absl::ZeroDuration(), [&] { ++ran; });
+      group.Delay(kMoment, [&] { ++ran; });
+    };
+    {
+      Caller other(schedule);
+      Caller canceller([&] { scope.Cancel(Fail("outside")); });
+      schedule();
+    }
+    const absl::Status status = group.Wait();
+    ExpectAccounted(group);
+    const Stats stats = group.stats();
+    EXPECT_EQ(stats.accepted + stats.refused, 4);
+    EXPECT_EQ(stats.succeeded, ran);
+    EXPECT_EQ(status, ran == 4 ? absl::OkStatus() : Fail("outside"));
+  });
+}
+
+TEST(GroupSimTest, StatsAddUpAtEveryMoment) {
+  Explore(2000, [] {
+    Group group({}, {.limit = 1});
+    const TaskId id = group.Delay(kMoment, [] {});
+    group.Delay(kMoment, [] {});
+    Caller reader([&] {
+      Stats last;
+      for (int i = 0; i < 4; ++i) {
+        const Stats stats = group.stats();
+        EXPECT_EQ(stats.accepted, stats.queued + stats.running +
+                                      stats.succeeded + stats.failed +
+                                      stats.skipped);
+        EXPECT_LE(stats.running, 1);
+        EXPECT_GE(stats.succeeded, last.succeeded);
+        EXPECT_GE(stats.skipped, last.skipped);
+        last = stats;
+      }
+    });
+    group.Cancel(id);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+TEST(GroupSimTest, WhatHappenedBeforeIsVisible) {
+  Explore(3000, [] {
+    sync::Shared<int> value(0);
+    sync::Shared<int> captures(0);
+    Group group;
+    value.Write() = 1;
+    group.Delay(kMoment, [&, at_end = AtEnd([&] { captures.Write() = 1; })] {
+      EXPECT_EQ(value.Read(), 1);
+      value.Write() = 2;
+      group.Delay(kMoment, [&] {
+        EXPECT_EQ(value.Read(), 2);
+        value.Write() = 3;
+      });
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(value.Read(), 3);
+    EXPECT_EQ(captures.Read(), 1);
+  });
+}
+
+TEST(GroupSimTest, B52_NoTaskIsLostThatComesWhenNothingElseWaits) {
+  Explore(4000, [] {
+    sync::Atomic<int> ran = 0;
+    CancelScope both = WithCancel(Context());
+    Group group;
+    const auto run = [&] {
+      if (++ran == 2) both.Cancel();
+    };
+    Caller other([&] { group.Schedule(sync::Now(), run); });
+    group.Schedule(sync::Now(), run);
+    both.context().AwaitDone();  // although nobody waits for the group
+  });
+}
+
+TEST(GroupSimTest, B53_WaitEndsAtTheMomentOfTheLastTask) {
+  Explore(4000, [] {
+    Group group;
+    sync::Shared<int> ran(0);
+    group.Delay(kMoment, [&] { ++ran.Write(); });
+    Caller other([&] {
+      EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+      EXPECT_EQ(ran.Read(), 1);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(ran.Read(), 1);
+  });
+}
+
+TEST(GroupSimTest, B54_WhatIsScheduledWhileWaitWaitsRuns) {
+  Explore(4000, [] {
+    Group group;
+    sync::Atomic<int> ran = 0;
+    const TaskId keeps_it_open = group.Delay(kNever, MustNotRun);
+    Caller other([&] {
+      group.Schedule(sync::Now(), [&] { ++ran; });
+      EXPECT_EQ(group.Cancel(keeps_it_open), CancelResult::kCancelled);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(ran, 1);
+    EXPECT_EQ(group.stats().skipped, 1);
+  });
+}
+
+TEST(GroupSimTest, B56_TasksScheduleTheirSuccessorsWhileWaitWaits) {
+  Explore(3000, [] {
+    Group group({}, {.limit = 1});
+    sync::Shared<int> ran(0);
+    std::function<void()> next = [&] {
+      if (++ran.Write() < 4) group.Delay(kMoment, next);
+    };
+    group.Delay(absl::ZeroDuration(), next);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(ran.Read(), 4);
+  });
+}
+
+TEST(GroupSimTest, ATaskThatWaitsForItsGroup) {
+  Explore(3000, [] {
+    Group group({}, {.limit = 1});
+    sync::Shared<bool> ran(false);
+    group.Delay(absl::ZeroDuration(), [&] {
+      group.Delay(kMoment, [&] { ran.Write() = true; });
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_TRUE(ran.Read());
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+TEST(GroupSimTest, OnOneThreadTheWaiterHelps) {
+  Explore(2000, [] {
+    FixedPool pool(1);
+    Group outer({}, {.executor = &pool});
+    sync::Atomic<int> ran = 0;
+    outer.Delay(absl::ZeroDuration(), [&] {  // takes the pool's one thread
+      Group inner({}, {.executor = &pool});
+      for (int i = 0; i < 2; ++i) inner.Delay(i * kMoment, [&] { ++ran; });
+      EXPECT_EQ(inner.Wait(), absl::OkStatus());
+    });
+    EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(ran, 2);
+  });
+}
+
+// Cancellation.
+
+TEST(CancelSimTest, OfATaskRacesWithItsTime) {
+  Explore(5000, [] {
+    Group group;
+    sync::Atomic<int> ran = 0;
+    sync::Atomic<int> destroyed = 0;
+    const TaskId id = group.Delay(
+        kMoment, [&, at_end = AtEnd([&] { ++destroyed; })] { ++ran; });
+    Caller other([&] {
+      const CancelResult result = group.Cancel(id);
+      if (result == CancelResult::kCancelled) {
+        EXPECT_EQ(ran, 0);
+        EXPECT_EQ(destroyed, 1);
+      } else if (result == CancelResult::kFinished) {
+        EXPECT_EQ(ran, 1);
+      }
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    other.Join();
+    EXPECT_EQ(destroyed, 1);
+    EXPECT_EQ(group.stats().skipped + ran, 1);
+    EXPECT_EQ(group.Cancel(id), CancelResult::kFinished);
+  });
+}
+
+TEST(CancelSimTest, OneOfTwoTakesTheTaskBack) {
+  Explore(3000, [] {
+    Group group;
+    const TaskId id = group.Delay(kNever, MustNotRun);
+    sync::Atomic<int> cancelled = 0;
+    const auto cancel = [&] {
+      if (group.Cancel(id) == CancelResult::kCancelled) ++cancelled;
+    };
+    {
+      Caller other(cancel);
+      cancel();
+    }
+    EXPECT_EQ(cancelled, 1);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.stats().skipped, 1);
+  });
+}
+
+TEST(CancelSimTest, OfATaskRacesWithThatOfTheGroupAndItsTime) {
+  Explore(5000, [] {
+    Group group;
+    sync::Atomic<int> ran = 0;
+    sync::Atomic<int> destroyed = 0;
+    const TaskId id = group.Delay(
+        kMoment, [&, at_end = AtEnd([&] { ++destroyed; })] { ++ran; });
+    CancelResult result = CancelResult::kFinished;
+    {
+      Caller other([&] { result = group.Cancel(id); });
+      Caller canceller([&] { group.Cancel(Fail("stop")); });
+    }
+    const absl::Status status = group.Wait();
+    EXPECT_EQ(destroyed, 1);
+    EXPECT_EQ(group.stats().skipped + ran, 1);
+    const bool ok = ran == 1 || result == CancelResult::kCancelled;
+    EXPECT_EQ(status, ok ? absl::OkStatus() : Fail("stop"));
+  });
+}
+
+TEST(CancelSimTest, B55_WaitReturnsAfterTheTasksThatRun) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Group group(scope.context());
+    sync::Shared<int> started(0);
+    sync::Shared<int> ended(0);
+    group.Delay(kMoment, [&] {
+      ++started.Write();
+      sync::Point("running");
+      ++ended.Write();
+    });
+    Caller canceller([&] { scope.Cancel(Fail("outside")); });
+    const absl::Status status = group.Wait();
+    EXPECT_EQ(ended.Read(), started.Read());
+    EXPECT_EQ(status, ended.Read() == 1 ? absl::OkStatus() : Fail("outside"));
+  });
+}
+
+TEST(CancelSimTest, TheParentsDeadlineRacesWithTheTasks) {
+  Explore(4000, [] {
+    CancelScope scope = WithTimeout(Context(), 2 * kMoment, Fail("too late"));
+    Group group(scope.context());
+    sync::Atomic<int> ran = 0;
+    for (int i = 1; i <= 3; ++i) group.Delay(i * kMoment, [&] { ++ran; });
+    const absl::Status status = group.Wait();
+    ExpectAccounted(group);
+    EXPECT_EQ(group.stats().succeeded, ran);
+    EXPECT_EQ(status, ran == 3 ? absl::OkStatus() : Fail("too late"));
+  });
+}
+
+TEST(CancelSimTest, ByAnErrorNothingElseStarts) {
+  Explore(4000, [] {
+    Group group({}, {.limit = 1, .cancel_on_error = true});
+    for (int i = 0; i < 3; ++i) {
+      group.Delay(kMoment, [i] { return Fail(std::to_string(i)); });
+    }
+    EXPECT_EQ(group.Wait(), Fail("0"));
+    EXPECT_EQ(group.stats().failed, 1);
+    EXPECT_EQ(group.stats().skipped + group.stats().refused, 2);
+  });
+}
+
+TEST(CancelSimTest, InACallbackAboveMayWaitForTheGroupOrEndIt) {
+  for (const bool ends_it : {false, true}) {
+    Explore(2000, [ends_it] {
+      CancelScope scope = WithCancel(Context());
+      std::optional<Group> group;
+      // Runs before the group itself learns of the cancellation.
+      DoneCallback callback = scope.context().OnDone([&] {
+        group->Wait().IgnoreError();
+        ExpectAccounted(*group);
+        if (ends_it) group.reset();
+      });
+      group.emplace(scope.context());
+      group->Delay(kMoment, [] {});
+      group->Delay(kNever, MustNotRun);
+      group->Every(kNever, MustNotRun);
+      scope.Cancel(Fail("outside"));
+      EXPECT_NE(group.has_value(), ends_it);
+    });
+  }
+}
+
+// What is skipped must not hold up the timers, whatever its destructor does.
+TEST(CancelSimTest, NoCaptureIsDestroyedOnTheTimersThread) {
+  struct Tag;
+  Explore(6000, [] {
+    sync::ThreadLocal<bool, Tag>::Get() = true;
+    Group group;
+    group.Delay(kMoment,
+                [&, at_end = AtEnd([] {
+                      EXPECT_TRUE((sync::ThreadLocal<bool, Tag>::Get()) ||
+                                  Executor::Current() != nullptr);
+                    })] {});
+    Caller other([&] {
+      sync::ThreadLocal<bool, Tag>::Get() = true;
+      group.Cancel();
+    });
+    group.Wait().IgnoreError();
+  });
+}
+
+// Repetition.
+
+TEST(EverySimTest, RunsAtMultiplesOfItsPeriod) {
+  ExploreInStep(300, [] {
+    Group group;
+    const SteadyTime start = SteadyTime::Now();
+    int runs = 0;
+    TaskId id;
+    id = group.Every(absl::Hours(1), [&] {
+      EXPECT_EQ(SteadyTime::Now(), start + ++runs * absl::Hours(1));
+      sync::SleepFor(absl::Minutes(runs));  // does not add up
+      if (runs == 4) group.Cancel(id);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(runs, 4);
+    EXPECT_EQ(group.stats().accepted, 4);
+  });
+}
+
+TEST(EverySimTest, LeavesOutWhatItHasMissed) {
+  ExploreInStep(300, [] {
+    Group group;
+    const SteadyTime start = SteadyTime::Now();
+    sync::Shared<std::vector<int64_t>> hours;
+    TaskId id;
+    id = group.Every(absl::Hours(1), [&] {
+      hours.Write().push_back((SteadyTime::Now() - start) / absl::Hours(1));
+      const size_t runs = hours.Read().size();
+      if (runs == 1) sync::SleepFor(absl::Minutes(150));  // until 3:30
+      if (runs == 2) sync::SleepFor(absl::Hours(1));      // until 5:00
+      if (runs == 3) group.Cancel(id);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(hours.Read(), (std::vector<int64_t>{1, 4, 6}));
+  });
+}
+
+TEST(EverySimTest, RunsNeverOverlapAndSeeEachOther) {
+  Explore(3000, [] {
+    Group group;
+    sync::Shared<int> runs(0);
+    TaskId id;
+    CancelScope known = WithCancel(Context());
+    id = group.Every(kMoment, [&] {
+      known.context().AwaitDone();
+      if (++runs.Write() == 3) group.Cancel(id);
+    });
+    known.Cancel();
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(runs.Read(), 3);
+  });
+}
+
+TEST(EverySimTest, IsCancelledFromOutsideAtAnyMoment) {
+  Explore(5000, [] {
+    Group group;
+    sync::Atomic<int> runs = 0;
+    sync::Atomic<bool> stopped = false;
+    const TaskId id = group.Every(kMoment, [&] {
+      EXPECT_FALSE(stopped);
+      ++runs;
+    });
+    Caller other([&] {
+      // One that runs now is the last one.
+      if (group.Cancel(id) == CancelResult::kCancelled) stopped = true;
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    ExpectAccounted(group);
+    EXPECT_EQ(group.stats().succeeded, runs);
+    EXPECT_LE(group.stats().skipped, 1);
+  });
+}
+
+TEST(EverySimTest, CancelledWhileItRunsItDoesNotRunAgain) {
+  Explore(4000, [] {
+    Group group;
+    sync::Atomic<int> runs = 0;
+    CancelScope started = WithCancel(Context());
+    CancelScope release = WithCancel(Context());
+    const TaskId id = group.Every(kMoment, [&] {
+      ++runs;
+      started.Cancel();
+      release.context().AwaitDone();
+    });
+    started.context().AwaitDone();
+    EXPECT_EQ(group.Cancel(id), CancelResult::kRunning);
+    release.Cancel();
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(runs, 1);
+    EXPECT_EQ(group.stats().accepted, 1);
+    EXPECT_EQ(group.stats().skipped, 0);
+  });
+}
+
+TEST(EverySimTest, EndsWithTheErrorThatCancelsTheGroup) {
+  Explore(4000, [] {
+    Group group({}, {.cancel_on_error = true});
+    sync::Atomic<int> runs = 0;
+    group.Every(kMoment,
+                [&] { return ++runs == 2 ? Fail("boom") : absl::OkStatus(); });
+    EXPECT_EQ(group.Wait(), Fail("boom"));
+    EXPECT_EQ(runs, 2);
+    EXPECT_EQ(group.stats().accepted, 2);
+  });
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+
+TEST(EverySimTest, EndsWithTheExceptionThatCancelsTheGroup) {
+  Explore(3000, [] {
+    Group group({}, {.cancel_on_error = true});
+    sync::Atomic<int> runs = 0;
+    group.Every(kMoment, [&] {
+      ++runs;
+      throw std::runtime_error("boom");
+    });
+    EXPECT_EQ(group.Wait().code(), absl::StatusCode::kInternal);
+    EXPECT_EQ(runs, 1);
+  });
+}
+
+#endif  // ABSL_HAVE_EXCEPTIONS
+
+TEST(EverySimTest, IsSkippedWhenTheGroupIsCancelled) {
+  Explore(4000, [] {
+    CancelScope scope = WithTimeout(Context(), 3 * kMoment, Fail("over"));
+    Group group(scope.context());
+    sync::Atomic<int> runs = 0;
+    group.Every(kMoment, [&] { ++runs; });
+    EXPECT_EQ(group.Wait(), Fail("over"));
+    ExpectAccounted(group);
+    EXPECT_EQ(group.stats().succeeded, runs);
+  });
+}
+
+// Destruction.
+
+TEST(DestructionSimTest, B06_SkipsWhatIsToCome) {
+  Explore(4000, [] {
+    FixedPool pool(1);
+    sync::Atomic<int> alive = 3;
+    {
+      Group group({}, {.executor = &pool});
+      for (const absl::Duration delay :
+           {absl::ZeroDuration(), kMoment, kNever}) {
+        group.Delay(delay, [at_end = AtEnd([&] { --alive; })] {});
+      }
+      group.Every(kMoment, [] {});
+    }
+    EXPECT_EQ(alive, 0);
+  });
+}
+
+TEST(DestructionSimTest, RacesWithACancellationAbove) {
+  Explore(4000, [] {
+    sync::Atomic<int> alive = 2;
+    CancelScope scope = WithCancel(Context());
+    std::optional<Caller> canceller;
+    {
+      Group group(scope.context());
+      for (const absl::Duration delay : {kMoment, kNever}) {
+        group.Delay(delay, [at_end = AtEnd([&] { --alive; })] {});
+      }
+      canceller.emplace([&] { scope.Cancel(); });
+    }
+    EXPECT_EQ(alive, 0);
+  });
+}
+
+TEST(DestructionSimTest, MayComeWhileCancelReturns) {
+  Explore(4000, [] {
+    auto group = std::make_unique<Group>();
+    const TaskId id = group->Delay(kNever, MustNotRun);
+    Caller canceller([&id, raw = group.get()] {
+      EXPECT_EQ(raw->Cancel(id), CancelResult::kCancelled);
+    });
+    EXPECT_EQ(group->Wait(), absl::OkStatus());
+    group.reset();
+  });
+}
+
+TEST(DestructionSimTest, IsOutlivedByAnId) {
+  Explore(3000, [] {
+    TaskId id;
+    sync::Atomic<int> alive = 1;
+    {
+      Group group;
+      id = group.Delay(kMoment, [at_end = AtEnd([&] { --alive; })] {});
+    }
+    EXPECT_EQ(alive, 0);
+    Caller elsewhere([copy = id] {});
+    id = TaskId();
+  });
+}
+
+// Complete searches, up to a number of preemptions: nobody but who waits runs
+// tasks.
+
+void ExploreAll(int preemptions, absl::FunctionRef<void()> body) {
+  const sim::Result result =
+      sim::Explore({.strategy = sim::Strategy::PreemptionBounded(preemptions),
+                    .schedules = 200'000,
+                    .stale_loads = false,
+                    .spurious_wake_ups = 0},
+                   body);
+  EXPECT_TRUE(result.complete);
+  EXPECT_GT(result.schedules, 1);
+  ::testing::Test::RecordProperty("schedules",
+                                  std::to_string(result.schedules));
+}
+
+// Runs what it is given on threads that are there for nothing else.
+TEST(GroupProof, ATaskItsTimeAndACancel) {
+  ExploreAll(2, [] {
+    ThreadPerTask executor;
+    Group group({}, {.executor = &executor});
+    sync::Atomic<int> ran = 0;
+    const TaskId id = group.Delay(kMoment, [&] { ++ran; });
+    const CancelResult result = group.Cancel(id);
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(ran, result == CancelResult::kCancelled ? 0 : 1);
+  });
+}
+
+TEST(GroupProof, ATaskItsTimeAndTheEndOfTheGroup) {
+  ExploreAll(2, [] {
+    ThreadPerTask executor;
+    sync::Atomic<int> alive = 1;
+    {
+      Group group({}, {.executor = &executor});
+      group.Delay(kMoment, [at_end = AtEnd([&] { --alive; })] {});
+    }
+    EXPECT_EQ(alive, 0);
+  });
+}
+
+}  // namespace
+}  // namespace cohort::schedgroup

@@ -1,0 +1,48 @@
+// Wall times on the monotonic clock.
+
+#ifndef COHORT_SCHEDGROUP_INTERNAL_WALL_CLOCK_H_
+#define COHORT_SCHEDGROUP_INTERNAL_WALL_CLOCK_H_
+
+#include <algorithm>
+
+#include "absl/time/time.h"
+#include "cohort/sync/clock.h"
+
+namespace cohort::schedgroup::internal {
+
+// Converts times of the wall clock, and keeps their order as long as nobody
+// sets it. Two clocks cannot be read at once, so a reading only says between
+// which times the wall clock stood at zero. One reading is used until another
+// contradicts it: were each time converted by a reading of its own, a pause
+// within one would put a time behind a later one.
+//
+// Not thread-safe.
+class WallClock {
+ public:
+  sync::SteadyTime ToSteady(absl::Time time) {
+    const sync::SteadyTime before = sync::SteadyTime::Now();
+    const absl::Duration wall = sync::Now() - absl::UnixEpoch();
+    const sync::SteadyTime after = sync::SteadyTime::Now();
+    const sync::SteadyTime earliest = before + -wall;
+    const sync::SteadyTime latest = after + -wall;
+    if (latest < earliest_ || latest_ < earliest) {
+      zero_ = latest;  // so that nothing is early
+      earliest_ = earliest;
+      latest_ = latest;
+    } else {
+      earliest_ = std::max(earliest_, earliest);
+      latest_ = std::min(latest_, latest);
+    }
+    return zero_ + (time - absl::UnixEpoch());
+  }
+
+ private:
+  sync::SteadyTime zero_;
+  // No reading yet: whatever comes contradicts this.
+  sync::SteadyTime earliest_ = sync::SteadyTime::InfiniteFuture();
+  sync::SteadyTime latest_ = sync::SteadyTime::InfiniteFuture();
+};
+
+}  // namespace cohort::schedgroup::internal
+
+#endif  // COHORT_SCHEDGROUP_INTERNAL_WALL_CLOCK_H_

@@ -1,0 +1,260 @@
+// The programs of the tutorials on Go's groups, in virtual time. S8 and S9 are
+// in gollback_test.cc, where the other cases of that library are.
+
+#include <array>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/errgroup/group.h"
+#include "cohort/errgroup/wait_group.h"
+#include "cohort/executor/executor.h"
+#include "cohort/group/types.h"
+#include "cohort/schedgroup/group.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sizedgroup/sized_group.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/test_util.h"
+#include "gtest/gtest.h"
+
+namespace cohort {
+namespace {
+
+using ::cohort::testing::Caller;
+
+void Simulate(int schedules, absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = schedules,
+                .time = sim::Time::kQuiescent,
+                .stale_loads = false,
+                .max_steps = 10'000'000},
+               body);
+}
+
+// Announced, so that others may use the processor.
+void Pause(absl::Duration duration) {
+  Context().SleepFor(duration).IgnoreError();
+}
+
+const absl::Status kFailed = absl::InternalError("failed to exec #2");
+
+TEST(Scenario, S1_ThreeTasksOfWhichOneFails) {
+  Simulate(100, [] {
+    errgroup::Group group;
+    const sync::SteadyTime start = sync::SteadyTime::Now();
+    std::array<int, 3> order = {};
+    sync::Atomic<int> ended = 0;
+    group.Go([&] {
+      Pause(absl::Seconds(3));
+      order[static_cast<size_t>(ended++)] = 1;
+    });
+    group.Go([&] {
+      Pause(absl::Seconds(1));
+      order[static_cast<size_t>(ended++)] = 2;
+      return kFailed;
+    });
+    group.Go([&] {
+      Pause(absl::Seconds(2));
+      order[static_cast<size_t>(ended++)] = 3;
+    });
+    EXPECT_EQ(group.Wait(), kFailed);
+    EXPECT_EQ(order, (std::array<int, 3>{2, 3, 1}));
+    EXPECT_EQ(sync::SteadyTime::Now() - start, absl::Seconds(3));
+  });
+}
+
+TEST(Scenario, S2_EachTaskStoresItsResult) {
+  Simulate(100, [] {
+    errgroup::Group group;
+    std::array<absl::Status, 3> results;
+    const int seconds[] = {3, 1, 2};
+    for (size_t i = 0; i < 3; ++i) {
+      group.Go([&results, &seconds, i] {
+        Pause(absl::Seconds(seconds[i]));
+        if (i == 1) results[i] = kFailed;
+        return results[i];
+      });
+    }
+    EXPECT_EQ(group.Wait(), kFailed);
+    EXPECT_EQ(results, (std::array<absl::Status, 3>{absl::OkStatus(), kFailed,
+                                                    absl::OkStatus()}));
+  });
+}
+
+// A channel of file names, as far as this program needs one.
+class Names {
+ public:
+  void Send(std::string name) {
+    sync::MutexLock lock(&mutex_);
+    names_.push_back(std::move(name));
+    changed_.Signal();
+  }
+  void Close() {
+    sync::MutexLock lock(&mutex_);
+    closed_ = true;
+    changed_.SignalAll();
+  }
+  std::optional<std::string> Receive() {
+    BlockingScope blocking;
+    sync::MutexLock lock(&mutex_);
+    while (names_.empty() && !closed_) changed_.Wait(&mutex_);
+    if (names_.empty()) return std::nullopt;
+    std::string name = std::move(names_.front());
+    names_.pop_front();
+    return name;
+  }
+
+ private:
+  sync::Mutex mutex_;
+  sync::CondVar changed_;
+  std::deque<std::string> names_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// With real files and digests it is examples/md5all.
+TEST(Scenario, S3_APipelineThatIsWaitedForTwice) {
+  Simulate(30, [] {
+    errgroup::Group group{Context()};
+    Names names;
+    sync::Mutex mutex;
+    std::map<std::string, size_t> sizes;
+    group.Go([&] {
+      for (size_t i = 0; i < 30; ++i) names.Send(std::string(i, 'x'));
+      names.Close();
+    });
+    for (int i = 0; i < 20; ++i) {
+      group.Go([&] {
+        while (std::optional<std::string> name = names.Receive()) {
+          const size_t size = name->size();
+          sync::MutexLock lock(&mutex);
+          sizes[*std::move(name)] = size;
+        }
+      });
+    }
+    Caller other([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.stats().succeeded, 21);
+    sync::MutexLock lock(&mutex);
+    EXPECT_EQ(sizes.size(), 30u);
+  });
+}
+
+// The first task sleeps while many threads submit.
+void SubmitFromManyThreads(errgroup::Group& group, int tasks) {
+  constexpr int kThreads = 20;
+  sync::Atomic<int> count = 0;
+  group.Go([] { Pause(absl::Seconds(1)); });
+  std::deque<Caller> callers;
+  for (int i = 0; i < kThreads; ++i) {
+    callers.emplace_back([&group, &count, tasks] {
+      for (int j = 0; j < tasks / kThreads; ++j) {
+        EXPECT_EQ(group.Go([&count] { ++count; }), Admission::kAccepted);
+      }
+    });
+  }
+  callers.clear();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(count, tasks);
+}
+
+// There, it hangs in every other run (B-1).
+TEST(Scenario, S4_ManySubmitToABusyGroup) {
+  Simulate(4, [] {
+    errgroup::Group group(errgroup::Gomaxprocs(1));
+    SubmitFromManyThreads(group, 10'000);
+  });
+}
+
+TEST(Scenario, S5_ManySubmitToABusyGroupThatBlocks) {
+  Simulate(4, [] {
+    errgroup::Group group(Context(), errgroup::WithContextN(1, 1));
+    SubmitFromManyThreads(group, 1'000);
+  });
+}
+
+TEST(Scenario, S6_AnErrorAmongThreeCountedThings) {
+  Simulate(200, [] {
+    errgroup::WaitGroup group;
+    group.Add(3);
+    std::deque<Caller> callers;
+    for (int i = 0; i < 3; ++i) {
+      callers.emplace_back([&group, i] {
+        if (i == 1) group.Error(kFailed);
+        group.Done();
+      });
+    }
+    EXPECT_EQ(group.Wait(), kFailed);
+  });
+}
+
+TEST(Scenario, S7_AThousandTasksTenAtOnce) {
+  for (const bool preemptive : {false, true}) {
+    Simulate(4, [preemptive] {
+      sizedgroup::SizedGroup group(10, {.preemptive = preemptive});
+      const sync::SteadyTime start = sync::SteadyTime::Now();
+      sync::Atomic<int> count = 0;
+      for (int i = 0; i < 1000; ++i) {
+        group.Go([&count] {
+          Pause(absl::Milliseconds(5));
+          ++count;
+        });
+      }
+      group.Wait();
+      EXPECT_EQ(count, 1000);
+      EXPECT_EQ(sync::SteadyTime::Now() - start, 100 * absl::Milliseconds(5));
+    });
+  }
+}
+
+TEST(Scenario, S10_ThreeTasksAtTimes) {
+  Simulate(100, [] {
+    schedgroup::Group group({}, {.limit = 1});  // they share what they use
+    std::string out;
+    for (int i = 1; i <= 3; ++i) {
+      group.Delay(i * absl::Milliseconds(100), [&out, i] {
+        if (i > 1) out += ' ';
+        absl::StrAppend(&out, i);
+      });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(out, "1 2 3");
+  });
+}
+
+// The closing exercise: a group that cancels its subtasks.
+TEST(Scenario, S13_AGroupThatCancelsItsSubtasks) {
+  Simulate(100, [] {
+    errgroup::Group group(Context(), {.limit = 2, .queue = kUnlimited});
+    const sync::SteadyTime start = sync::SteadyTime::Now();
+    bool told = false;
+    group.Go([&](const Context& context) {
+      told = !context.SleepFor(absl::Hours(1)).ok();
+      return context.status();
+    });
+    group.Go([] {
+      Pause(absl::Seconds(1));
+      return kFailed;
+    });
+    for (int i = 0; i < 10; ++i) {
+      group.Go([] { ADD_FAILURE() << "must not start"; });
+    }
+    EXPECT_EQ(group.Wait(), kFailed);
+    EXPECT_TRUE(told);
+    EXPECT_EQ(group.stats().skipped, 10);
+    EXPECT_EQ(sync::SteadyTime::Now() - start, absl::Seconds(1));
+  });
+}
+
+}  // namespace
+}  // namespace cohort
