@@ -832,9 +832,9 @@ TEST_P(RefusalSimTest, NoTaskIsLost) {
   }
 }
 
-class CapSimTest : public ::testing::Test {
+class QuietSimTest : public ::testing::Test {
  protected:
-  // A pool says once that it is at its cap: here, once for each schedule.
+  // What a pool says once, it says once for each schedule here.
   void SetUp() override {
     absl::SetMinLogLevel(absl::LogSeverityAtLeast::kError);
   }
@@ -843,6 +843,23 @@ class CapSimTest : public ::testing::Test {
  private:
   const absl::LogSeverityAtLeast before_ = absl::MinLogLevel();
 };
+
+class OneThreadSimTest : public QuietSimTest {};
+
+// Whoever destroys the pool may have to run them.
+TEST_F(OneThreadSimTest, ATasksFunctorIsGoneBeforeTheNextTask) {
+  sim::Options options = Racing();
+  options.refused_starts = 100;
+  sim::Explore(options, [] {
+    sync::Atomic<bool> gone = false;
+    FixedPool pool(1);
+    pool.Submit([end = std::shared_ptr<void>(
+                     nullptr, [&gone](void*) { gone = true; })] {});
+    pool.Submit([&gone] { EXPECT_TRUE(gone); });
+  });
+}
+
+class CapSimTest : public QuietSimTest {};
 
 // The monitor ticks for as long as it is at the cap, whoever else could run: in
 // a race with that clock a strategy of priorities would never come to an end.
@@ -1082,6 +1099,57 @@ TEST(TimerQueueSimTest, EitherRunsOrIsDisarmed) {
     sim::Explore({.schedules = kSchedules, .time = time},
                  [] { DisarmAsItFires(/*second_thread=*/true); });
   }
+}
+
+TEST(TimerQueueSimTest, EitherRunsOrIsDisarmedThoughAnotherIsDueToo) {
+  sim::Explore(Racing(), [] {
+    sync::Atomic<bool> ran = false;
+    Gate both(2);
+    Timer first([&both] { both.Open(); });
+    Timer second([&] {
+      ran = true;
+      both.Open();
+    });
+    FixedPool pool(1);
+    TimerQueue queue(pool);
+    const SteadyTime soon = After(1);
+    queue.Arm(first, soon);
+    queue.Arm(second, soon);
+    sync::SleepFor(kTick);
+    const bool disarmed = queue.Disarm(second);
+    if (disarmed) both.Open();
+    both.Pass();
+    EXPECT_NE(ran, disarmed);
+  });
+}
+
+TEST(TimerQueueSimTest, NoLockIsHeldWhereTheExecutorIsCalled) {
+  class Curious final : public Executor {
+   public:
+    void LookAt(TimerQueue* queue, Timer* timer) {
+      queue_ = queue;
+      timer_ = timer;
+    }
+    void Submit(Task task) override {
+      queue_->Disarm(*timer_);  // a lock that is held would be taken again
+      pool_.Submit(std::move(task));
+    }
+
+   private:
+    TimerQueue* queue_ = nullptr;
+    Timer* timer_ = nullptr;
+    FixedPool pool_{1};
+  };
+  sim::Explore({.schedules = 500}, [] {
+    Gate done;
+    Timer timer([&done] { done.Open(); });
+    Timer never([] {});
+    Curious executor;
+    TimerQueue queue(executor);
+    executor.LookAt(&queue, &never);
+    queue.Arm(timer, After(1));
+    done.Pass();
+  });
 }
 
 TEST(TimerQueueSimTest, AllSchedulesOfDisarmAgainstFiring) {

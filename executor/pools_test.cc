@@ -18,6 +18,9 @@
 #include <vector>
 
 #include "absl/base/config.h"
+#include "absl/log/log_entry.h"
+#include "absl/log/log_sink.h"
+#include "absl/log/log_sink_registry.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cohort/executor/executor.h"
@@ -539,6 +542,30 @@ TEST(ElasticPoolTest, AtTheCapTasksWaitAndAreNotLost) {
   gate.Open();
   done.Wait();
   EXPECT_FALSE(pool.stats().at_cap);
+}
+
+TEST(ElasticPoolTest, NoLockIsHeldWhereTheMonitorWarns) {
+  class LooksAtThePool final : public absl::LogSink {
+   public:
+    explicit LooksAtThePool(const ElasticPool& pool) : pool_(pool) {}
+    void Send(const absl::LogEntry&) override {
+      pool_.stats();  // a lock that is held would be taken again
+      seen = true;
+    }
+
+    std::atomic<bool> seen = false;
+
+   private:
+    const ElasticPool& pool_;
+  };
+  Gate gate;
+  ElasticPool pool({.workers = 1, .max_threads = 1});
+  LooksAtThePool sink(pool);
+  absl::AddLogSink(&sink);
+  for (int i = 0; i < 2; ++i) pool.Submit([&gate] { gate.Pass(); });
+  Await([&sink] { return sink.seen.load(); });
+  absl::RemoveLogSink(&sink);
+  gate.Open();
 }
 
 TEST(ElasticPoolTest, AtTheCapAnnouncingDoesNotHelp) {

@@ -315,7 +315,7 @@ void WorkerPool::Watch() {
            !monitor_wake_.WaitUntil(&mutex_, tick_began + kTick,
                                     sync::WaitKind::kDaemon)) {
     }
-    if (!Stuck() || monitor_stop_) return;
+    if (!Stuck()) return;
 
     const bool report_cap = AtCap() && !std::exchange(cap_reported_, true);
     const bool report_failure = TakeFailureReport();
