@@ -12,7 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
-#include "cohort/sim/random.h"
+#include "cohort/sim/random_numbers.h"
 #include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sim {

@@ -19,7 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "cohort/sim/check.h"
-#include "cohort/sim/random.h"
+#include "cohort/sim/random_numbers.h"
 #include "cohort/sim/schedule.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/atomic.h"

@@ -20,7 +20,7 @@
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
-#include "cohort/sim/random.h"  // IWYU pragma: export
+#include "cohort/sim/random_numbers.h"  // IWYU pragma: export
 #include "gtest/gtest.h"
 
 namespace cohort::stress {

@@ -1,7 +1,7 @@
 // Random numbers that are the same on every machine.
 
-#ifndef COHORT_SIM_RANDOM_H_
-#define COHORT_SIM_RANDOM_H_
+#ifndef COHORT_SIM_RANDOM_NUMBERS_H_
+#define COHORT_SIM_RANDOM_NUMBERS_H_
 
 #include <cstdint>
 
@@ -38,4 +38,4 @@ class Random {
 
 }  // namespace cohort::sim
 
-#endif  // COHORT_SIM_RANDOM_H_
+#endif  // COHORT_SIM_RANDOM_NUMBERS_H_
