@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "absl/base/config.h"
+#include "absl/base/log_severity.h"
+#include "absl/log/globals.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -189,19 +191,24 @@ class Model {
     options.context = parent;
     switch (program.kind) {
       case Kind::kSized:
-        sized_ = std::make_unique<SizedGroup>(program.size, options);
+        sized_owner_ = std::make_unique<SizedGroup>(program.size, options);
         break;
       case Kind::kErrSized:
       case Kind::kCount:
-        err_sized_ = std::make_unique<ErrSizedGroup>(program.size, options);
+        err_sized_owner_ =
+            std::make_unique<ErrSizedGroup>(program.size, options);
         break;
       case Kind::kWait:
-        wait_ = std::make_unique<WaitGroup>(program.size);
+        wait_owner_ = std::make_unique<WaitGroup>(program.size);
         break;
       case Kind::kError:
-        error_ = std::make_unique<ErrorGroup>(parent, program.size);
+        error_owner_ = std::make_unique<ErrorGroup>(parent, program.size);
         break;
     }
+    sized_ = sized_owner_.get();
+    err_sized_ = err_sized_owner_.get();
+    wait_ = wait_owner_.get();
+    error_ = error_owner_.get();
     const bool unbounded_below_one = wait_ != nullptr || error_ != nullptr;
     if (program.size > 0) {
       bound_ = program.size;
@@ -214,10 +221,11 @@ class Model {
 
   ~Model() {
     if (program_.waits_at_end) CheckAtEnd();
-    sized_.reset();
-    err_sized_.reset();
-    wait_.reset();
-    error_.reset();
+    ending_.Set(true);
+    sized_owner_.reset();
+    err_sized_owner_.reset();
+    wait_owner_.reset();
+    error_owner_.reset();
     gone_.Set(true);
     for (const Task& task : program_.tasks) CheckOver(task);
   }
@@ -287,7 +295,7 @@ class Model {
 
   bool Cancelled() const {
     const Context* const context = GetContext();
-    return context != nullptr && (context->done() || waited_.Get());
+    return context != nullptr && context->done();
   }
 
   void Submit(Task& task, Task* second) {
@@ -303,7 +311,8 @@ class Model {
     const Admission admission = Go(task, second);
     Check(admission != Admission::kFull || program_.options.discard,
           "only with discard is there a full group");
-    Check(admission != Admission::kCancelled || Cancelled(),
+    Check(admission != Admission::kCancelled || Cancelled() || waiting_.Get() ||
+              ending_.Get(),
           "only a group that is done refuses");
     Check(!was_cancelled || admission != Admission::kAccepted,
           "nothing is accepted after a cancellation");
@@ -371,7 +380,8 @@ class Model {
       case OpKind::kSlot:
         if (wait_ != nullptr) {
           const Slot slot = wait_->BlockAdd();
-          Check(static_cast<bool>(slot), "a slot is given before the end");
+          Check(slot || ending_.Get(), "a slot is given before the end");
+          if (!slot) break;
           slots_.Add(1);
           Check(wait_->PendingCount() > 0, "a slot is pending");
           sync::SleepFor(kMoment);
@@ -409,7 +419,7 @@ class Model {
     for (Task& task : program_.tasks) {
       if (task.accepted.Get()) accepted.push_back(&task);
     }
-    if (self == nullptr && error_ != nullptr) waited_.Set(true);
+    if (self == nullptr && error_ != nullptr) waiting_.Set(true);
     const std::optional<absl::Status> status = DoWait(WaitPolicy::kHelp);
     if (self != nullptr) return;
     for (const Task* task : accepted) {
@@ -507,10 +517,15 @@ class Model {
 
   Program& program_;
   CancelScope* const scope_;
-  std::unique_ptr<SizedGroup> sized_;
-  std::unique_ptr<ErrSizedGroup> err_sized_;
-  std::unique_ptr<WaitGroup> wait_;
-  std::unique_ptr<ErrorGroup> error_;
+  std::unique_ptr<SizedGroup> sized_owner_;
+  std::unique_ptr<ErrSizedGroup> err_sized_owner_;
+  std::unique_ptr<WaitGroup> wait_owner_;
+  std::unique_ptr<ErrorGroup> error_owner_;
+  // One of these, also while it is being destroyed.
+  SizedGroup* sized_ = nullptr;
+  ErrSizedGroup* err_sized_ = nullptr;
+  WaitGroup* wait_ = nullptr;
+  ErrorGroup* error_ = nullptr;
   int bound_ = kUnlimited;
   bool ends_with_error_ = false;
 
@@ -519,7 +534,8 @@ class Model {
   Note<int> slots_;
   Note<bool> failed_;
   Note<bool> echo_;
-  Note<bool> waited_;  // for an ErrorGroup, which ends with it
+  Note<bool> waiting_;  // for an ErrorGroup, which then ends
+  Note<bool> ending_;
   Note<bool> gone_;
 };
 
@@ -564,6 +580,12 @@ void Run(sim::ByteStream& stream) {
 
 }  // namespace
 }  // namespace cohort::sizedgroup
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  // Errors that nobody is told of are written to the log.
+  absl::SetMinLogLevel(absl::LogSeverityAtLeast::kFatal);
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   cohort::sim::FuzzOne({.max_steps = 50'000}, absl::MakeConstSpan(data, size),

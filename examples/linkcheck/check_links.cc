@@ -14,7 +14,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "cohort/context/context.h"
-#include "cohort/group/types.h"
 #include "cohort/sizedgroup/sized_group.h"
 
 namespace linkcheck {

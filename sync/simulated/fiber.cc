@@ -205,7 +205,8 @@ COHORT_UNINSTRUMENTED void Fiber::Reset(void (*entry)()) {
       Impl::Prepare(mapping_ + GuardSize(), mapping_size_ - GuardSize());
 }
 
-COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next) {
+COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next,
+                                           [[maybe_unused]] bool for_good) {
   void** const live = Exceptions();
   exceptions_[0] = live[0];
   exceptions_[1] = live[1];
@@ -214,8 +215,9 @@ COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next) {
   arriving = &next;
   leaving = this;
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  __sanitizer_start_switch_fiber(&asan_fake_stack_, next.asan_bottom_,
-                                 next.asan_size_);
+  // What AddressSanitizer keeps of a stack goes only if it is told.
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &asan_fake_stack_,
+                                 next.asan_bottom_, next.asan_size_);
 #endif
 #ifdef ABSL_HAVE_THREAD_SANITIZER
   __tsan_switch_to_fiber(next.tsan_fiber_, __tsan_switch_to_fiber_no_sync);

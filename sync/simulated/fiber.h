@@ -30,7 +30,8 @@ class Fiber {
 
   // Leaves `this`, which must be the current one, for `next`; returns when
   // somebody switches back.
-  void SwitchTo(Fiber& next);
+  // Does not return if it is `for_good`, but after a Reset.
+  void SwitchTo(Fiber& next, bool for_good = false);
 
   // Whether `address` is in this stack's guard.
   bool IsOverflow(const void* address) const;

@@ -321,7 +321,7 @@ void Kernel::EndThread() {
   enabled_ &= ~Bit(current_);
   enabled_ |= self.joiners;
   Fiber& left = *self.fiber;
-  left.SwitchTo(*threads_[Pick()].fiber);
+  left.SwitchTo(*threads_[Pick()].fiber, /*for_good=*/true);
   std::abort();  // nobody resumes a thread that has ended
 }
 
@@ -334,7 +334,7 @@ void Kernel::FinishRun() {
   DestroyAll(threads_[0].locals);
   TsanRelease(&threads_[0]);
   threads_[0].ended = true;
-  threads_[0].fiber->SwitchTo(host_);
+  threads_[0].fiber->SwitchTo(host_, /*for_good=*/true);
   std::abort();
 }
 
