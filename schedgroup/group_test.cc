@@ -439,7 +439,9 @@ TEST(GroupTest, EveryRunsUntilItIsCancelled) {
     known.WaitForNotification();
     EXPECT_FALSE(running.exchange(true)) << "runs overlap";
     runs = ++count;  // the same functor each time
-    if (runs == 20) EXPECT_EQ(group.Cancel(id), CancelResult::kRunning);
+    if (runs == 20) {
+      EXPECT_EQ(group.Cancel(id), CancelResult::kRunning);
+    }
     running = false;
   });
   known.Notify();
