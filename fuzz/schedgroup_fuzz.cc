@@ -61,6 +61,16 @@ class Note {
   std::atomic<T> value_{};
 };
 
+// The same for what publishes something that the model itself has written.
+class Publication {
+ public:
+  void Set() { value_.store(true, std::memory_order_release); }
+  bool Get() const { return value_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<bool> value_ = false;
+};
+
 // The program.
 
 enum class OpKind : uint8_t {
@@ -100,7 +110,7 @@ struct Task {
   // Of whoever schedules it, before it does.
   sync::Shared<SteadyTime> earliest;
   sync::Shared<int> runs;
-  Note<bool> scheduled;  // the call has returned, and `name` may be read
+  Publication scheduled;  // the call has returned, and `name` may be read
   TaskId name;
   Note<bool> started;
   Note<int> ended;
@@ -268,7 +278,7 @@ class Model {
         task.name = group_->Every(delay, Token(this, &task));
         break;
     }
-    task.scheduled.Set(true);
+    task.scheduled.Set();
   }
 
   absl::Status RunTask(Task& task, const Context& context) {
