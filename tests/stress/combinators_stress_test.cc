@@ -146,12 +146,16 @@ TEST_F(CombinatorsStressTest, DetachedLosersOwnWhatTheyUse) {
       } else if (random.OneIn(2)) {
         const auto winner =
             callbacks::RaceDetached(scope.context(), std::move(functions));
-        if (winner.ok()) EXPECT_LT(*winner, count);
+        if (winner.ok()) {
+          EXPECT_LT(*winner, count);
+        }
       } else {
         const int n = static_cast<int>(random.Below(4));
         const auto taken =
             hunch::TakeDetached(scope.context(), n, std::move(functions));
-        if (taken.ok()) EXPECT_LE(taken->size(), static_cast<size_t>(n));
+        if (taken.ok()) {
+          EXPECT_LE(taken->size(), static_cast<size_t>(n));
+        }
       }
     });
   });
@@ -199,8 +203,9 @@ TEST_F(CombinatorsStressTest, HunchTakeAndLast) {
       }
     } else if (!cancelled) {
       EXPECT_EQ(values.status().code(), absl::StatusCode::kNotFound);
-      if (kind == 1)
+      if (kind == 1) {
         EXPECT_GT(static_cast<size_t>(book.failures), count - wanted);
+      }
     }
   });
 }

@@ -74,7 +74,9 @@ TEST_F(SizedGroupStressTest, EveryTaskIsAccountedFor) {
           return absl::NotFoundError(absl::StrCat("error ", ++own_errors));
         });
         ++(admission == Admission::kAccepted ? accepted : refused);
-        if (admission == Admission::kFull) EXPECT_TRUE(options.discard);
+        if (admission == Admission::kFull) {
+          EXPECT_TRUE(options.discard);
+        }
         if (random.OneIn(8)) group.Wait().IgnoreError();
       }
     });
@@ -89,8 +91,12 @@ TEST_F(SizedGroupStressTest, EveryTaskIsAccountedFor) {
     EXPECT_EQ(stats.accepted, stats.succeeded + stats.failed + stats.skipped);
     EXPECT_EQ(stats.failed, own_errors);
     EXPECT_EQ(group.errors().size(), static_cast<size_t>(own_errors));
-    if (status.ok()) EXPECT_EQ(stats.skipped + stats.failed, 0);
-    if (own_errors > 0) EXPECT_FALSE(status.ok());
+    if (status.ok()) {
+      EXPECT_EQ(stats.skipped + stats.failed, 0);
+    }
+    if (own_errors > 0) {
+      EXPECT_FALSE(status.ok());
+    }
   });
 }
 
