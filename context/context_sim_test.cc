@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/context/test_util.h"
+#include "cohort/context/wake_on_done.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sim/linearizable.h"
@@ -856,10 +857,7 @@ TEST(OnDoneSimTest, WakesWhoeverWaitsOnAConditionVariable) {
     sync::Mutex mutex;
     sync::CondVar changed;
     Caller caller([&] { scope.Cancel(); });
-    DoneCallback wake = context.OnDone([&] {
-      sync::MutexLock lock(&mutex);
-      changed.SignalAll();
-    });
+    const DoneCallback wake = WakeOnDone(context, mutex, changed);
     sync::MutexLock lock(&mutex);
     while (!context.done()) changed.Wait(&mutex);
   });

@@ -1103,6 +1103,29 @@ TEST(GroupNestingSimTest, B17_ATaskOfAGroupMadeInATaskIsInsideToo) {
   });
 }
 
+// The group's maker has ended, but the task around that waits with the slot.
+TEST(GroupNestingSimTest, B17_ATaskOfAGroupHandedOutOfATaskIsInsideToo) {
+  sim::Explore({.schedules = 3000}, [] {
+    ThreadPerTask elsewhere;
+    Group outer(Options{.limit = 1, .executor = &elsewhere});
+    sync::Atomic<int> ran = 0;
+    outer.Go([&] {
+      std::unique_ptr<Group> made;
+      Group inner(Options{.executor = &elsewhere});
+      inner.Go([&] {
+        made = std::make_unique<Group>(Options{.executor = &elsewhere});
+      });
+      EXPECT_EQ(inner.Wait(WaitPolicy::kPark), absl::OkStatus());
+      made->Go([&] {
+        EXPECT_EQ(outer.Go([&ran] { ++ran; }), Admission::kAccepted);
+      });
+      EXPECT_EQ(made->Wait(WaitPolicy::kPark), absl::OkStatus());
+    });
+    EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(ran, 1);
+  });
+}
+
 // As anyone: it parks, and nothing that the maker was is touched any more.
 TEST(GroupNestingSimTest, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
   sim::Explore({.schedules = 3000}, [] {

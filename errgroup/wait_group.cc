@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
+#include "cohort/context/wake_on_done.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/mutex.h"
 
@@ -38,12 +39,7 @@ void WaitGroup::Error(absl::Status error) {
 }
 
 absl::Status WaitGroup::Wait(const Context& context) {
-  // Takes the lock, so that the wake-up cannot fall between a waiter's look at
-  // the context and its sleep. Registered and removed outside the lock.
-  DoneCallback wake = context.OnDone([this] {
-    sync::MutexLock lock(&mutex_);
-    changed_.SignalAll();
-  });
+  const DoneCallback wake = WakeOnDone(context, mutex_, changed_);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   while (count_ != 0) {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
+#include "cohort/context/wake_on_done.h"
 #include "cohort/executor/executor.h"
 #include "cohort/group/core.h"
 #include "cohort/group/errors.h"
@@ -67,12 +68,7 @@ class Tally {
   }
 
   void AwaitDecision() {
-    // As errgroup::WaitGroup does: takes the lock, so that the wake-up cannot
-    // fall between a look at the context and the sleep.
-    const DoneCallback wake = parent_.OnDone([this] {
-      sync::MutexLock lock(&mutex_);
-      changed_.SignalAll();
-    });
+    const DoneCallback wake = WakeOnDone(parent_, mutex_, changed_);
     BlockingScope blocking;
     sync::MutexLock lock(&mutex_);
     while (!decided() && outstanding_ != 0 && !parent_.done()) {

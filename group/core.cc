@@ -15,6 +15,7 @@
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/group/invoke.h"
+#include "cohort/group/lineage.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
@@ -42,49 +43,6 @@ struct Core::Parked {
   Entries entry;
   Admission answer = Admission::kFull;  // kFull: none yet
   sync::CondVar answered;
-};
-
-// Outlives its task where a group that was made in it does, but knows of
-// nothing then: so that a chain of tasks that each make the group of the next
-// one does not grow.
-class Core::Lineage {
- public:
-  Lineage(const Core* core, sync::RefPtr<Lineage> maker)
-      : core_(core), maker_(std::move(maker)) {}
-
-  void Ref() const { references_.Ref(); }
-  void Unref() {
-    if (references_.Unref()) delete this;
-  }
-
-  void End() {
-    sync::RefPtr<Lineage> maker;
-    sync::MutexLock lock(&mutex_);
-    core_ = nullptr;
-    std::swap(maker, maker_);
-  }
-
-  // Whether this or a task around it is a running task of `core`.
-  static bool Includes(sync::RefPtr<Lineage> task, const Core* core) {
-    while (task != nullptr) {
-      sync::RefPtr<Lineage> maker;
-      {
-        sync::MutexLock lock(&task->mutex_);
-        if (task->core_ == core) return true;
-        maker = task->maker_;
-      }
-      task = std::move(maker);
-    }
-    return false;
-  }
-
- private:
-  ~Lineage() = default;
-
-  sync::RefCount references_;
-  sync::Mutex mutex_;
-  const Core* core_ ABSL_GUARDED_BY(mutex_);  // null once the task has ended
-  sync::RefPtr<Lineage> maker_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The frames of a thread form a stack of their own, since a task may wait for a
@@ -127,7 +85,7 @@ Core::Frame::Frame(Core* core, Entries* entry)
   Current() = this;
 }
 
-sync::RefPtr<Core::Lineage> Core::Frame::TopLineage() {
+sync::RefPtr<Lineage> Core::Frame::TopLineage() {
   Frame* const top = Top();
   if (top == nullptr) return nullptr;
   if (top->lineage_ == nullptr) {

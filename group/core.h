@@ -26,6 +26,7 @@
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
+#include "cohort/group/lineage.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
@@ -120,7 +121,6 @@ class Core {
  private:
   struct Parked;  // a submission that blocks
   class Frame;    // a task that runs, on the stack of its thread
-  class Lineage;  // the same, as known to the groups made inside it
 
   Core(const Context& parent, Policy policy);
   ~Core() = default;

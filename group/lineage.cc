@@ -1,0 +1,57 @@
+#include "cohort/group/lineage.h"
+
+#include <utility>
+
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::group_internal {
+
+// Those that have ended are left out, here and in End: a chain of tasks that
+// each make the group of the next one does not grow.
+Lineage::Lineage(const Core* core, sync::RefPtr<Lineage> maker)
+    : core_(core), maker_(Running(std::move(maker))) {}
+
+void Lineage::Unref() {
+  if (references_.Unref()) delete this;
+}
+
+void Lineage::End() {
+  sync::RefPtr<Lineage> maker;
+  {
+    sync::MutexLock lock(&mutex_);
+    core_ = nullptr;
+    maker = maker_;
+  }
+  maker = Running(std::move(maker));
+  sync::MutexLock lock(&mutex_);
+  std::swap(maker, maker_);
+}
+
+bool Lineage::Includes(sync::RefPtr<Lineage> task, const Core* core) {
+  while (task != nullptr) {
+    sync::RefPtr<Lineage> maker;
+    {
+      sync::MutexLock lock(&task->mutex_);
+      if (task->core_ == core) return true;
+      maker = task->maker_;
+    }
+    task = std::move(maker);
+  }
+  return false;
+}
+
+sync::RefPtr<Lineage> Lineage::Running(sync::RefPtr<Lineage> task) {
+  while (task != nullptr) {
+    sync::RefPtr<Lineage> maker;
+    {
+      sync::MutexLock lock(&task->mutex_);
+      if (task->core_ != nullptr) return task;
+      maker = task->maker_;
+    }
+    task = std::move(maker);
+  }
+  return task;
+}
+
+}  // namespace cohort::group_internal
