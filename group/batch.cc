@@ -15,10 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
 #include "cohort/context/wake_on_done.h"
+#include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/group/core.h"
 #include "cohort/group/errors.h"
-#include "cohort/group/invoke.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/mutex.h"
@@ -174,9 +174,9 @@ BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
         [tally, core = core.get(), index,
          task = std::move(task)](const Context& context) mutable {
           Ending ending(*tally, *core, index);
-          ending.status =
-              InvokeCapturing([&] { return std::move(task)(context); },
-                              [&] { return tally->NameOf(index); });
+          ending.status = executor_internal::InvokeCapturing(
+              [&] { return std::move(task)(context); },
+              [&] { return tally->NameOf(index); });
           return absl::OkStatus();
         },
         WhenFull::kBlock);

@@ -12,9 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
-#include "cohort/group/invoke.h"
 #include "cohort/group/lineage.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
@@ -432,7 +432,7 @@ absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
   if (policy_.exceptions == Exceptions::kTerminate) {
     return [&]() noexcept { return body(); }();
   }
-  return InvokeCapturing(
+  return executor_internal::InvokeCapturing(
       body, [&] { return absl::StrCat(Label(), ": task ", entry.index); },
       &exception);
 }

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/capture.h"
 #include "cohort/group/core.h"
-#include "cohort/group/invoke.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/random.h"
 
@@ -39,7 +39,7 @@ absl::Status Attempt(const Context& parent, const char* caller,
     scope.emplace(WithTimeout(parent, timeout));
   }
   const Context& context = scope.has_value() ? scope->context() : parent;
-  return InvokeCapturing(
+  return executor_internal::InvokeCapturing(
       [&] { return attempt(context); },
       [&] { return absl::StrCat(caller, ": attempt ", number); });
 }

@@ -15,9 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/capture.h"
 #include "cohort/group/batch.h"
 #include "cohort/group/core.h"
-#include "cohort/group/invoke.h"
 #include "cohort/group/retry.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
@@ -157,7 +157,7 @@ absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
                                          F call, Args... args) {
   if (context.done()) return context.cause();
   Slot<ValueOf<F, Args...>> slot;
-  const absl::Status status = group_internal::InvokeCapturing(
+  const absl::Status status = executor_internal::InvokeCapturing(
       [&] {
         return CallInto(slot, std::move(call), context,
                         std::forward<Args>(args)...);

@@ -1,4 +1,4 @@
-#include "cohort/group/invoke.h"
+#include "cohort/executor/capture.h"
 
 #include <cstdlib>
 #include <exception>
@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-namespace cohort::group_internal {
+namespace cohort::executor_internal {
 
 #ifdef ABSL_HAVE_EXCEPTIONS
 
@@ -67,4 +67,4 @@ absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
 
 #endif
 
-}  // namespace cohort::group_internal
+}  // namespace cohort::executor_internal

@@ -1,8 +1,8 @@
 // Running code of a user's so that an exception that leaves it becomes an
 // error.
 
-#ifndef COHORT_GROUP_INVOKE_H_
-#define COHORT_GROUP_INVOKE_H_
+#ifndef COHORT_EXECUTOR_CAPTURE_H_
+#define COHORT_EXECUTOR_CAPTURE_H_
 
 #include <exception>
 #include <string>
@@ -10,7 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 
-namespace cohort::group_internal {
+namespace cohort::executor_internal {
 
 // What `body` returns. An exception that leaves it becomes kInternal, with the
 // text "<who()> threw <type>: <what()>", and is kept in `*exception` unless
@@ -19,6 +19,6 @@ absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
                              absl::FunctionRef<std::string()> who,
                              std::exception_ptr* exception = nullptr);
 
-}  // namespace cohort::group_internal
+}  // namespace cohort::executor_internal
 
-#endif  // COHORT_GROUP_INVOKE_H_
+#endif  // COHORT_EXECUTOR_CAPTURE_H_
