@@ -518,34 +518,6 @@ TEST(GroupTest, B06_B56_AGroupThatNobodyWaitsForLeavesNothing) {
   EXPECT_EQ(alive, 0);
 }
 
-TEST(GroupTest, IsDestroyedWithManyTasksToCome) {
-  // Abseil's check of lock orders, on in debug builds, would be most of the
-  // time that so many tasks take.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  constexpr int kTasks = 20'000;
-  struct Counted {
-    explicit Counted(std::atomic<int>* count) : alive(count) { ++*alive; }
-    Counted(Counted&& other) noexcept
-        : alive(std::exchange(other.alive, nullptr)) {}
-    ~Counted() {
-      if (alive != nullptr) --*alive;
-    }
-    void operator()() const { MustNotRun(); }
-    std::atomic<int>* alive;
-  };
-  std::atomic<int> alive = 0;
-  {
-    Group group;
-    for (int i = 0; i < kTasks; ++i) {
-      group.Delay(kNever + absl::Microseconds(i * 7919LL % kTasks),
-                  Counted(&alive));
-    }
-    EXPECT_EQ(alive, kTasks);
-    EXPECT_EQ(group.stats().queued, kTasks);
-  }
-  EXPECT_EQ(alive, 0);
-}
-
 TEST(GroupTest, B52_NoTaskIsLostThatComesWhenNothingElseWaits) {
   for (int round = 0; round < 300; ++round) {
     absl::Notification ran;
@@ -598,6 +570,17 @@ TEST(ExceptionTest, EveryEndsWithTheExceptionThatCancelsTheGroup) {
   });
   EXPECT_EQ(group.Wait().code(), absl::StatusCode::kInternal);
   EXPECT_EQ(runs, 1);
+}
+
+TEST(GroupDeathTest, TerminatePolicyLeavesAnExceptionUncaught) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto run = [] {
+    Group group({}, {.exceptions = Exceptions::kTerminate});
+    group.Delay(absl::ZeroDuration(), [] { throw std::runtime_error("boom"); });
+    group.Wait().IgnoreError();
+    _exit(0);
+  };
+  EXPECT_DEATH(run(), "boom");
 }
 
 #endif  // ABSL_HAVE_EXCEPTIONS

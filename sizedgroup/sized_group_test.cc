@@ -415,6 +415,17 @@ TEST(SizedGroupImmunity, B34_AnAbnormalEndFreesItsSlot) {
   }
 }
 
+TEST(SizedGroupDeathTest, TerminatePolicyLeavesAnExceptionUncaught) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto run = [] {
+    SizedGroup group(1, {.exceptions = Exceptions::kTerminate});
+    group.Go([] { throw std::runtime_error("boom"); });
+    group.Wait();
+    _exit(0);
+  };
+  EXPECT_DEATH(run(), "boom");
+}
+
 #endif  // ABSL_HAVE_EXCEPTIONS
 
 TEST(SizedGroupImmunity, B06_NothingOutlivesAGroupThatNobodyWaitedFor) {

@@ -141,6 +141,19 @@ TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsTheLastSlotIsBack) {
   });
 }
 
+TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsWhatTheSlotWasForHasRun) {
+  sim::Explore({.schedules = 3000}, [] {
+    auto group = std::make_unique<WaitGroup>(1);
+    Slot slot = group->BlockAdd();
+    Caller adder([raw = group.get()] { raw->Add([] {}); });
+    Await([&group] { return group->stats().parked == 1; });
+    Caller holder([slot = std::move(slot)]() mutable { slot = Slot(); });
+    group->Wait();
+    adder.Join();
+    group.reset();
+  });
+}
+
 TEST(WaitGroupSimTest, TheDestructorAnswersWhoIsBlockedAndWaitsForSlots) {
   sim::Explore({.schedules = 3000}, [] {
     auto group = std::make_unique<WaitGroup>(1);

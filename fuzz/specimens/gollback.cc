@@ -59,6 +59,42 @@ void RaceOfFailures() {
   call.Wait();
 }
 
+// B-45: a result and the end of the context are both there when Race looks, and
+// it looks for the end first.
+template <bool kBad>
+void SuccessDropped() {
+  struct Call {
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    bool succeeded ABSL_GUARDED_BY(mutex) = false;
+    bool cancelled ABSL_GUARDED_BY(mutex) = false;
+
+    void Succeed() {
+      sync::MutexLock lock(&mutex);
+      succeeded = true;
+      changed.Signal();
+    }
+
+    void Cancel() {
+      sync::MutexLock lock(&mutex);
+      cancelled = true;
+      changed.Signal();
+    }
+
+    bool Wait() {
+      sync::MutexLock lock(&mutex);
+      while (!succeeded && !cancelled) changed.Wait(&mutex);
+      return kBad ? !cancelled : succeeded;
+    }
+  } call;
+  // What it has done, it has done before the context ends.
+  Caller runner([&] {
+    call.Succeed();
+    call.Cancel();
+  });
+  sim::Check(call.Wait(), "a success is returned");
+}
+
 // B-46: Race returns with the first result; the loser delivers into a call that
 // is no more.
 template <bool kBad>
@@ -121,6 +157,12 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kDeadlock,
      .bad = RaceOfFailures<true>,
      .mended = RaceOfFailures<false>},
+    {.name = "gollback_success_dropped",
+     .source = "gollback, Hunch; B-45",
+     .bug = "A success is dropped because the context ends after it.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = SuccessDropped<true>,
+     .mended = SuccessDropped<false>},
     {.name = "gollback_loser_outlives_call",
      .source = "gollback, Hunch, schedgroup; B-46",
      .bug = "The loser of a race writes into a call that has returned.",

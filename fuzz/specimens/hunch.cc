@@ -33,6 +33,27 @@ struct Outstanding {
   }
 };
 
+// B-48: All looks whether enough results have come each time that one has; of
+// no executables none does.
+template <bool kBad>
+void AllOfNothing() {
+  constexpr int kExecutables = 0;
+  struct Results {
+    sync::Mutex mutex;
+    sync::CondVar came;
+    int count ABSL_GUARDED_BY(mutex) = 0;
+
+    void Wait() {
+      sync::MutexLock lock(&mutex);
+      for (int taken = 0; kBad || taken < kExecutables;) {
+        while (count == taken) came.Wait(&mutex);
+        if (++taken == kExecutables) return;
+      }
+    }
+  } results;
+  results.Wait();
+}
+
 // B-49: the path of errors returns without counting down; the helper that waits
 // for the count outlives the call.
 template <bool kBad>
@@ -70,6 +91,12 @@ void AllAwaitsTheDead() {
 }
 
 constexpr Specimen kSpecimens[] = {
+    {.name = "hunch_all_of_nothing",
+     .source = "Hunch All, Take and Last; B-48",
+     .bug = "All of no executables waits for the first result.",
+     .verdict = sim::Verdict::kDeadlock,
+     .bad = AllOfNothing<true>,
+     .mended = AllOfNothing<false>},
     {.name = "hunch_helper_leaked",
      .source = "Hunch up to v1.1.2; B-49",
      .bug = "A call that fails leaves a helper thread behind.",
