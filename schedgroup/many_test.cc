@@ -1,0 +1,55 @@
+// A group comes to an end, however many tasks there are to come.
+
+#include <atomic>
+#include <utility>
+
+#include "absl/base/config.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "cohort/schedgroup/group.h"
+#include "gtest/gtest.h"
+
+namespace cohort::schedgroup {
+namespace {
+
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+constexpr int kTasks = 100'000;
+#else
+constexpr int kTasks = 1'000'000;
+#endif
+
+constexpr absl::Duration kNever = absl::Hours(1);
+
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& alive) : alive_(&alive) { ++alive; }
+  Counted(Counted&& other) noexcept
+      : alive_(std::exchange(other.alive_, nullptr)) {}
+  ~Counted() {
+    if (alive_ != nullptr) --*alive_;
+  }
+  void operator()() const { ADD_FAILURE() << "must not run"; }
+
+ private:
+  std::atomic<int>* alive_;
+};
+
+TEST(ManyTest, AGroupIsDestroyedWithAMillionTasksToCome) {
+  // Abseil's check of lock orders, on in debug builds, would be most of the
+  // time that so many tasks take.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  std::atomic<int> alive = 0;
+  {
+    Group group;
+    for (int i = 0; i < kTasks; ++i) {
+      group.Delay(kNever + absl::Microseconds(i * 7919LL % kTasks),
+                  Counted(alive));
+    }
+    EXPECT_EQ(alive, kTasks);
+    EXPECT_EQ(group.stats().queued, kTasks);
+  }
+  EXPECT_EQ(alive, 0);
+}
+
+}  // namespace
+}  // namespace cohort::schedgroup
