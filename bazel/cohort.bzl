@@ -63,6 +63,7 @@ def cohort_cc_test(
         target_compatible_with = target_compatible_with +
                                  (NOT_SIMULATED if needs_threads else []),
         deps = deps + [
+            "//bazel:asan_defaults",
             "@googletest//:gtest",
             "@googletest//:gtest_main",
         ],
