@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "cohort/callbacks/callbacks.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/pools.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
@@ -264,6 +265,25 @@ TEST(CallbacksSimTest, B46_ADetachedLoserUsesNothingOfTheCaller) {
     }
     scope.reset();
     // The simulator reports a thread, or a use, that is left over.
+  });
+}
+
+// A pool of one thread that is told of a wait replaces it at once.
+TEST(CallbacksSimTest, ADetachedCallAnnouncesThatItWaits) {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
+    CancelScope open = WithCancel(Context());
+    CancelScope over = WithCancel(Context());
+    ElasticPool pool({.workers = 1});
+    pool.Submit([&] {
+      EXPECT_TRUE(RaceDetached(Context(), [gate = open.context()] {
+                    gate.AwaitDone();
+                    return 1;
+                  }).ok());
+      over.Cancel();
+    });
+    pool.Submit([&open] { open.Cancel(); });
+    over.context().AwaitDone();
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
   });
 }
 

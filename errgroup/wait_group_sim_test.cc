@@ -14,6 +14,7 @@
 #include "cohort/executor/pools.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
@@ -176,9 +177,9 @@ TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsWaitReturns) {
   });
 }
 
-// A wait announces itself: the executor replaces the thread.
+// A pool of one thread that is told of a wait replaces it at once.
 TEST(WaitGroupSimTest, WaitInATaskForWorkOfALaterOne) {
-  sim::Explore({.schedules = 2000}, [] {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
     ElasticPool pool({.workers = 1});
     WaitGroup wait_group;
     wait_group.Add(1);
@@ -189,6 +190,7 @@ TEST(WaitGroupSimTest, WaitInATaskForWorkOfALaterOne) {
       wait_group.Done();
     });
     EXPECT_EQ(group.Wait(WaitPolicy::kPark), kOne);
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
   });
 }
 

@@ -13,6 +13,7 @@
 namespace cohort::errgroup {
 namespace {
 
+using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
 
 const absl::Status kOne = absl::NotFoundError("one");
@@ -52,6 +53,17 @@ TEST(WaitGroupTest, ErrorsAreNeverReset) {
   EXPECT_EQ(group.Wait(), kOne);
   group.Error(kTwo);
   EXPECT_EQ(group.Wait(), absl::NotFoundError("multiple errors: one | two"));
+}
+
+TEST(WaitGroupTest, ErrorsAreReadWhileTheyComeIn) {
+  WaitGroup group;
+  const auto fail = [&group] {
+    for (int i = 0; i < 100; ++i) group.Error(kOne);
+  };
+  Caller first(fail);
+  Caller second(fail);
+  Await([&group] { return group.errors().size() == 200; });
+  EXPECT_EQ(group.errors(), std::vector<absl::Status>(200, kOne));
 }
 
 TEST(WaitGroupTest, EveryWaiterReturns) {
