@@ -1,18 +1,20 @@
 """Which package may depend on which. A new package is added here."""
 
-_BELOW_GROUPS = ["group", "context", "executor", "sync"]
+_BELOW_PRIMITIVES = ["context", "executor", "sync"]
+_BELOW_GROUPS = ["group"] + _BELOW_PRIMITIVES
 
 # Downwards only, and no primitive on another one.
 LAYERS = {
     "sync": [],
     "executor": ["sync"],
     "context": ["executor", "sync"],
-    "group": ["context", "executor", "sync"],
+    "group": _BELOW_PRIMITIVES,
     "errgroup": _BELOW_GROUPS,
     "sizedgroup": _BELOW_GROUPS,
     "callbacks": _BELOW_GROUPS,
     "hunch": _BELOW_GROUPS,
     "schedgroup": _BELOW_GROUPS,
+    "semaphore": _BELOW_PRIMITIVES,
     "sim": ["sync"],
 }
 

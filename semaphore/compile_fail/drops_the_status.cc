@@ -1,0 +1,7 @@
+#include "cohort/context/context.h"
+#include "cohort/semaphore/weighted.h"
+
+void Use() {
+  cohort::semaphore::Weighted semaphore(1);
+  semaphore.Acquire(cohort::Context());
+}

@@ -1,0 +1,170 @@
+#include "cohort/semaphore/weighted.h"
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cohort/context/context.h"
+#include "cohort/context/wake_on_done.h"
+#include "cohort/executor/executor.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/mutex.h"
+
+namespace cohort::semaphore {
+namespace {
+
+using sync::kAcquire;
+using sync::kRelaxed;
+using sync::kRelease;
+
+int64_t Checked(const char* method, int64_t n) {
+  ABSL_CHECK_GE(n, 0) << "semaphore::Weighted::" << method;
+  return n;
+}
+
+}  // namespace
+
+Weighted::Weighted(int64_t size)
+    : free_(Checked("Weighted", size)), size_(size) {}
+
+Weighted::~Weighted() {
+  sync::MutexLock lock(&mutex_);
+  ABSL_CHECK(waiters_.empty())
+      << "semaphore::Weighted is destroyed while somebody waits for "
+      << waiters_.front()->wanted;
+}
+
+absl::Status Weighted::Acquire(const Context& context, int64_t n) {
+  Checked("Acquire", n);
+  if (context.done()) return context.cause();
+  int64_t free = free_.load(kRelaxed);
+  while (n <= free) {
+    if (free_.compare_exchange_weak(free, free - n, kAcquire, kRelaxed)) {
+      return absl::OkStatus();
+    }
+  }
+  Waiter waiter;
+  waiter.wanted = n;
+  {
+    sync::MutexLock lock(&mutex_);
+    Close();
+    waiters_.PushBack(&waiter);
+    Settle();
+    if (waiter.granted) return absl::OkStatus();
+  }
+  const DoneCallback wake = WakeOnDone(context, mutex_, waiter.changed);
+  BlockingScope blocking;
+  sync::MutexLock lock(&mutex_);
+  while (!waiter.granted && !context.done()) waiter.changed.Wait(&mutex_);
+  if (waiter.granted) return absl::OkStatus();
+  Close();
+  waiters_.Remove(&waiter);
+  Settle();
+  return context.cause();
+}
+
+absl::StatusOr<Permit> Weighted::AcquirePermit(const Context& context,
+                                               int64_t n) {
+  absl::Status status = Acquire(context, n);
+  if (!status.ok()) return status;
+  return Permit(this, n);
+}
+
+bool Weighted::TryAcquire(int64_t n) {
+  Checked("TryAcquire", n);
+  int64_t free = free_.load(kRelaxed);
+  while (free != kClosed) {
+    if (n > free) return false;
+    if (free_.compare_exchange_weak(free, free - n, kAcquire, kRelaxed)) {
+      return true;
+    }
+  }
+  sync::MutexLock lock(&mutex_);
+  Close();
+  const bool taken = n <= spare_ && !HasQueue();
+  if (taken) spare_ -= n;
+  Settle();
+  return taken;
+}
+
+std::optional<Permit> Weighted::TryAcquirePermit(int64_t n) {
+  if (!TryAcquire(n)) return std::nullopt;
+  return Permit(this, n);
+}
+
+void Weighted::Release(int64_t n) {
+  Checked("Release", n);
+  int64_t free = free_.load(kRelaxed);
+  // What looks like too many may be a Resize: with the lock it is clear.
+  while (free != kClosed && free <= size_.load(kRelaxed) - n) {
+    if (free_.compare_exchange_weak(free, free + n, kRelease, kRelaxed)) return;
+  }
+  sync::MutexLock lock(&mutex_);
+  Close();
+  ABSL_CHECK_LE(n, size_.load(kRelaxed) - spare_)
+      << "semaphore::Weighted::Release of more than is held";
+  spare_ += n;
+  Settle();
+}
+
+void Weighted::Resize(int64_t size) {
+  Checked("Resize", size);
+  sync::MutexLock lock(&mutex_);
+  Close();
+  const int64_t in_use = size_.load(kRelaxed) - spare_;
+  size_.store(size, kRelaxed);
+  spare_ = size - in_use;
+  Settle();
+}
+
+int64_t Weighted::size() const { return size_.load(kRelaxed); }
+
+int64_t Weighted::in_use() const {
+  sync::MutexLock lock(&mutex_);
+  const int64_t free = free_.load(kRelaxed);
+  return size_.load(kRelaxed) - (free == kClosed ? spare_ : free);
+}
+
+int64_t Weighted::waiters() const {
+  sync::MutexLock lock(&mutex_);
+  int64_t count = 0;
+  for (const Waiter* waiter = waiters_.front(); waiter != nullptr;
+       waiter = waiters_.Next(waiter)) {
+    ++count;
+  }
+  return count;
+}
+
+void Weighted::Close() {
+  const int64_t free = free_.exchange(kClosed, kAcquire);
+  if (free != kClosed) spare_ = free;
+}
+
+void Weighted::Settle() {
+  Waiter* waiter = waiters_.front();
+  while (waiter != nullptr) {
+    Waiter* const next = waiters_.Next(waiter);
+    if (waiter->wanted <= spare_) {
+      spare_ -= waiter->wanted;
+      waiters_.Remove(waiter);
+      waiter->granted = true;
+      waiter->changed.Signal();
+    } else if (waiter->wanted <= size_.load(kRelaxed)) {
+      return;  // nobody overtakes this one
+    }
+    waiter = next;
+  }
+  free_.store(spare_, kRelease);
+}
+
+bool Weighted::HasQueue() const {
+  for (const Waiter* waiter = waiters_.front(); waiter != nullptr;
+       waiter = waiters_.Next(waiter)) {
+    if (waiter->wanted <= size_.load(kRelaxed)) return true;
+  }
+  return false;
+}
+
+}  // namespace cohort::semaphore

@@ -1,0 +1,575 @@
+// Weighted on every schedule that the search comes across. The names with
+// numbers are those of docs/immunity.md.
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/pools.h"
+#include "cohort/semaphore/weighted.h"
+#include "cohort/sim/linearizable.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
+#include "gtest/gtest.h"
+
+namespace cohort::semaphore {
+namespace {
+
+using ::cohort::testing::Await;
+using ::cohort::testing::Caller;
+
+constexpr absl::Duration kMoment = absl::Milliseconds(1);
+
+absl::Status Cause() { return absl::AbortedError("the test says so"); }
+
+// How many permits are out at once.
+class AtOnce {
+ public:
+  explicit AtOnce(int64_t most) : most_(most) {}
+  void Visit(int64_t n) {
+    EXPECT_LE(now_ += n, most_);
+    sync::Point("visiting");
+    now_ -= n;
+  }
+
+ private:
+  const int64_t most_;
+  sync::Atomic<int64_t> now_ = 0;
+};
+
+void ExpectUnused(const Weighted& semaphore) {
+  EXPECT_EQ(semaphore.in_use(), 0);
+  EXPECT_EQ(semaphore.waiters(), 0);
+}
+
+// A complete search, which is a proof for the body.
+void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body) {
+  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
+                                           .schedules = 1'000'000,
+                                           .stale_loads = false,
+                                           .spurious_wake_ups = 0},
+                                          body);
+  EXPECT_TRUE(result.complete);
+  EXPECT_GT(result.schedules, 1);
+  ::testing::Test::RecordProperty("schedules",
+                                  std::to_string(result.schedules));
+}
+
+TEST(WeightedSimTest, NeverMoreThanTheSizeAndNobodyIsForgotten) {
+  sim::Explore({.schedules = 5000}, [] {
+    Weighted semaphore(3);
+    AtOnce visitors(3);
+    const auto visit = [&](int64_t n) {
+      EXPECT_EQ(semaphore.Acquire(Context(), n), absl::OkStatus());
+      visitors.Visit(n);
+      semaphore.Release(n);
+    };
+    {
+      Caller one([&] {
+        visit(1);
+        visit(2);
+      });
+      Caller three([&] { visit(3); });
+      Caller tries([&] {
+        if (!semaphore.TryAcquire(2)) return;
+        visitors.Visit(2);
+        semaphore.Release(2);
+      });
+      visit(2);
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, WhatWasBeforeAReleaseIsVisible) {
+  sim::Explore({.schedules = 5000}, [] {
+    Weighted semaphore(1);
+    sync::Shared<int> guarded(0);
+    const auto add = [&] {
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+      ++guarded.Write();
+      semaphore.Release();
+    };
+    {
+      Caller one(add);
+      Caller two([&] {
+        if (!semaphore.TryAcquire()) return;
+        guarded.Write() += 10;
+        semaphore.Release();
+      });
+      Caller resizes([&] { semaphore.Resize(1); });
+      add();
+    }
+    EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+    EXPECT_EQ(guarded.Read() % 10, 2);
+  });
+}
+
+// Both have come back by the fast path, and both are visible.
+TEST(WeightedSimTest, WhatWasBeforeBothOfTwoReleasesIsVisible) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    sync::Shared<int> a(0);
+    sync::Shared<int> b(0);
+    ASSERT_TRUE(semaphore.TryAcquire(2));
+    Caller one([&] {
+      a.Write() = 1;
+      semaphore.Release();
+    });
+    Caller two([&] {
+      b.Write() = 1;
+      semaphore.Release();
+    });
+    EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
+    EXPECT_EQ(a.Read() + b.Read(), 2);
+  });
+}
+
+TEST(WeightedSimTest, B22_TheNextMovesUpWhenTheFirstGivesUp) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller first(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 2), Cause()); });
+    Caller second(
+        [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
+    scope.Cancel(Cause());
+    second.Join();
+    EXPECT_EQ(semaphore.in_use(), 2);
+  });
+}
+
+TEST(WeightedSimTest, B25_PermitsThatComeOneByOneAddUp) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(3);
+    ASSERT_TRUE(semaphore.TryAcquire(3));
+    Caller waiter(
+        [&] { EXPECT_EQ(semaphore.Acquire(Context(), 3), absl::OkStatus()); });
+    Caller one([&] { semaphore.Release(); });
+    Caller two([&] { semaphore.Release(); });
+    semaphore.Release();
+    waiter.Join();
+    EXPECT_EQ(semaphore.in_use(), 3);
+  });
+}
+
+TEST(WeightedSimTest, B25_SmallOnesDoNotStarveALargeOne) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    ASSERT_TRUE(semaphore.TryAcquire(2));
+    Caller large(
+        [&] { EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus()); });
+    Await([&] { return semaphore.waiters() == 1; });
+    CancelScope scope = WithCancel(Context());
+    Caller small([&] {
+      EXPECT_FALSE(semaphore.TryAcquire());
+      EXPECT_EQ(semaphore.Acquire(scope.context()), Cause());
+    });
+    semaphore.Release();
+    semaphore.Release();
+    large.Join();
+    scope.Cancel(Cause());
+  });
+}
+
+TEST(WeightedSimTest, ServesInTheOrderOfArrival) {
+  sim::Explore({.schedules = 2000}, [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    sync::Shared<int> served(0);
+    const auto take = [&](int turn) {
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+      EXPECT_EQ(++served.Write(), turn);
+      semaphore.Release();
+    };
+    Caller first([&] { take(1); });
+    Await([&] { return semaphore.waiters() == 1; });
+    Caller second([&] { take(2); });
+    Await([&] { return semaphore.waiters() == 2; });
+    semaphore.Release();
+    take(3);
+  });
+}
+
+TEST(WeightedSimTest, B26_ACancellationAlwaysWakes) {
+  sim::Explore({.schedules = 5000}, [] {
+    Weighted semaphore(0);
+    CancelScope scope = WithCancel(Context());
+    Caller waiter(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
+    scope.Cancel(Cause());
+    waiter.Join();
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, AGrantOrACancellationButNothingBetween) {
+  sim::Explore({.schedules = 5000}, [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller waiter([&] {
+      const absl::StatusOr<Permit> permit =
+          semaphore.AcquirePermit(scope.context());
+      const bool granted = permit.ok();
+      EXPECT_EQ(permit.status(), granted ? absl::OkStatus() : Cause());
+      if (granted) {
+        EXPECT_EQ(semaphore.in_use(), 1);
+      }
+    });
+    Caller canceller([&] { scope.Cancel(Cause()); });
+    semaphore.Release();
+    waiter.Join();
+    ExpectUnused(semaphore);
+    EXPECT_TRUE(semaphore.TryAcquire());
+  });
+}
+
+// It was served before its context ended, if it looks only later.
+TEST(WeightedSimTest, AGrantBeforeTheCancellationStays) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller waiter([&] {
+      EXPECT_EQ(semaphore.Acquire(scope.context()), absl::OkStatus());
+    });
+    Await([&] { return semaphore.waiters() == 1; });
+    semaphore.Release();
+    scope.Cancel(Cause());
+  });
+}
+
+TEST(WeightedSimTest, TwoOfThreeWaitersGiveUp) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    ASSERT_TRUE(semaphore.TryAcquire(2));
+    CancelScope scope = WithCancel(Context());
+    const auto maybe = [&](int64_t n) {
+      if (semaphore.Acquire(scope.context(), n).ok()) semaphore.Release(n);
+    };
+    {
+      Caller one([&] { maybe(2); });
+      Caller two([&] { maybe(1); });
+      Caller stays([&] {
+        EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
+        semaphore.Release(2);
+      });
+      Caller canceller([&] { scope.Cancel(Cause()); });
+      semaphore.Release();
+      semaphore.Release();
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, AResizeServesWhoWaits) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(1);
+    {
+      Caller large([&] {
+        EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
+        semaphore.Release(2);
+      });
+      Caller small([&] {
+        EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+        semaphore.Release();
+      });
+      semaphore.Resize(2);
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, SizesComeAndGo) {
+  sim::Explore({.schedules = 5000}, [] {
+    Weighted semaphore(2);
+    AtOnce visitors(2);
+    const auto visit = [&](int64_t n) {
+      EXPECT_EQ(semaphore.Acquire(Context(), n), absl::OkStatus());
+      visitors.Visit(n);
+      semaphore.Release(n);
+    };
+    {
+      Caller one([&] { visit(1); });
+      Caller two([&] { visit(2); });
+      Caller resizes([&] {
+        semaphore.Resize(0);
+        semaphore.Resize(1);
+        semaphore.Resize(2);
+      });
+      visit(1);
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+// Once Resize has returned, the smaller size holds for whoever comes.
+TEST(WeightedSimTest, ASmallerSizeHolds) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    sync::Atomic<bool> smaller = false;
+    sync::Atomic<int> late = 0;
+    const auto take = [&] {
+      const bool was_smaller = smaller;
+      if (!semaphore.TryAcquire()) return;
+      if (was_smaller) {
+        EXPECT_LE(++late, 1);
+      }
+      sync::Point("visiting");
+      if (was_smaller) --late;
+      semaphore.Release();
+    };
+    Caller one(take);
+    Caller two(take);
+    semaphore.Resize(1);
+    smaller = true;
+    take();
+  });
+}
+
+TEST(WeightedSimTest, AResizeAndACancellationMeet) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(1);
+    CancelScope scope = WithCancel(Context());
+    {
+      Caller large([&] {
+        if (semaphore.Acquire(scope.context(), 2).ok()) semaphore.Release(2);
+      });
+      Caller small([&] {
+        EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+        semaphore.Release();
+      });
+      Caller canceller([&] { scope.Cancel(Cause()); });
+      semaphore.Resize(2);
+      semaphore.Resize(1);
+    }
+    ExpectUnused(semaphore);
+    EXPECT_TRUE(semaphore.TryAcquire());
+  });
+}
+
+TEST(WeightedSimTest, ADeadlineRacesWithARelease) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithTimeout(Context(), kMoment, Cause());
+    Caller holder([&] {
+      sync::SleepFor(kMoment);
+      semaphore.Release();
+    });
+    const absl::Status status = semaphore.Acquire(scope.context());
+    if (status.ok()) {
+      semaphore.Release();
+    } else {
+      EXPECT_EQ(status, Cause());
+    }
+    holder.Join();
+    ExpectUnused(semaphore);
+  });
+}
+
+// The pool's one thread is replaced at once, and not when the monitor comes.
+TEST(WeightedSimTest, ABlockedAcquireIsAnnounced) {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
+    Weighted semaphore(0);
+    {
+      ElasticPool pool({.workers = 1});
+      pool.Submit(
+          [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
+      pool.Submit([&] { semaphore.Resize(1); });
+    }
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
+  });
+}
+
+// One after the other, its calls are those of two numbers.
+struct Model {
+  int64_t size = 0;
+  int64_t in_use = 0;
+
+  friend bool operator==(const Model&, const Model&) = default;
+};
+
+class Recorded {
+ public:
+  explicit Recorded(int64_t size)
+      : semaphore_(size), history_({.size = size}) {}
+
+  void TryAcquire(int64_t n) {
+    history_.Call(
+        absl::StrCat("TryAcquire ", n),
+        [&] { return semaphore_.TryAcquire(n); },
+        [n](Model& model) {
+          if (model.in_use + n > model.size) return false;
+          model.in_use += n;
+          return true;
+        });
+  }
+  void Acquire(int64_t n) {
+    history_.Call(
+        absl::StrCat("Acquire ", n),
+        [&] { EXPECT_EQ(semaphore_.Acquire(Context(), n), absl::OkStatus()); },
+        [n](Model& model) {
+          if (model.in_use + n > model.size) return false;
+          model.in_use += n;
+          return true;
+        });
+  }
+  void Release(int64_t n) {
+    history_.Call(
+        absl::StrCat("Release ", n), [&] { semaphore_.Release(n); },
+        [n](Model& model) { model.in_use -= n; });
+  }
+  void Resize(int64_t size) {
+    history_.Call(
+        absl::StrCat("Resize ", size), [&] { semaphore_.Resize(size); },
+        [size](Model& model) { model.size = size; });
+  }
+  void InUse() {
+    history_.Call(
+        "in_use", [&] { return semaphore_.in_use(); },
+        [](Model& model) { return model.in_use; });
+  }
+  void Check() const { history_.CheckLinearizable(); }
+
+ private:
+  Weighted semaphore_;
+  sim::History<Model> history_;
+};
+
+// What no thread waits for is refused for want of permits alone.
+TEST(WeightedSimTest, IsLinearizableWhereNobodyWaits) {
+  sim::Explore({.schedules = 10'000}, [] {
+    Recorded semaphore(2);
+    semaphore.TryAcquire(1);
+    {
+      Caller one([&] {
+        semaphore.TryAcquire(1);
+        semaphore.Release(1);
+      });
+      Caller two([&] {
+        semaphore.TryAcquire(2);
+        semaphore.InUse();
+        semaphore.TryAcquire(1);
+      });
+      semaphore.Resize(3);
+      semaphore.TryAcquire(1);
+      semaphore.InUse();
+    }
+    semaphore.Check();
+  });
+}
+
+TEST(WeightedSimTest, IsLinearizableWhereSomeWait) {
+  sim::Explore({.schedules = 10'000}, [] {
+    Recorded semaphore(2);
+    semaphore.Acquire(1);
+    {
+      Caller one([&] {
+        semaphore.Acquire(2);
+        semaphore.Release(1);
+        semaphore.InUse();
+      });
+      Caller two([&] {
+        semaphore.Acquire(1);
+        semaphore.Release(1);
+      });
+      semaphore.InUse();
+      semaphore.Release(1);
+      semaphore.Resize(3);
+    }
+    semaphore.Check();
+  });
+}
+
+// Complete searches.
+
+// T1 has seen that there is no permit, T2 releases one and finds nobody, T1
+// goes to wait.
+TEST(WeightedProof, B25_APermitComesBetweenTheLookAndTheWait) {
+  ExploreAll(sim::Strategy::Exhaustive(), [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    Caller releaser([&] { semaphore.Release(); });
+    EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+  });
+}
+
+TEST(WeightedProof, TwoAcquiresAndTheirReleases) {
+  ExploreAll(sim::Strategy::DepthFirst(), [] {
+    Weighted semaphore(1);
+    sync::Shared<int> guarded(0);
+    const auto add = [&] {
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+      ++guarded.Write();
+      semaphore.Release();
+    };
+    {
+      Caller other(add);
+      add();
+    }
+    EXPECT_EQ(guarded.Read(), 2);
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedProof, AnAcquireACancellationAndARelease) {
+  ExploreAll(sim::Strategy::DepthFirst(), [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    {
+      Caller waiter([&] {
+        if (semaphore.Acquire(scope.context()).ok()) semaphore.Release();
+      });
+      Caller canceller([&] { scope.Cancel(Cause()); });
+      semaphore.Release();
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedProof, TheFirstGivesUpAndTheNextMovesUp) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    Weighted semaphore(2);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller first(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 2), Cause()); });
+    Caller second(
+        [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
+    scope.Cancel(Cause());
+  });
+}
+
+TEST(WeightedProof, AnAcquireAndAResize) {
+  ExploreAll(sim::Strategy::DepthFirst(), [] {
+    Weighted semaphore(1);
+    {
+      Caller waiter([&] {
+        EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
+        semaphore.Release(2);
+      });
+      Caller tries([&] {
+        if (semaphore.TryAcquire()) semaphore.Release();
+      });
+      semaphore.Resize(2);
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+}  // namespace
+}  // namespace cohort::semaphore
