@@ -292,6 +292,27 @@ TEST(WeightedSimTest, AResizeServesWhoWaits) {
   });
 }
 
+TEST(WeightedSimTest, ARequestForMoreThanTheSizeHoldsNobodyUp) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    CancelScope scope = WithCancel(Context());
+    Caller large([&] {
+      EXPECT_EQ(semaphore.Acquire(scope.context(), 3), Cause());
+    });
+    Await([&] { return semaphore.waiters() == 1; });
+    {
+      Caller closes([&] { semaphore.Resize(2); });
+      Caller tries([&] {
+        EXPECT_TRUE(semaphore.TryAcquire());
+        semaphore.Release();
+      });
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+      semaphore.Release();
+    }
+    scope.Cancel(Cause());
+  });
+}
+
 TEST(WeightedSimTest, SizesComeAndGo) {
   sim::Explore({.schedules = 5000}, [] {
     Weighted semaphore(2);
