@@ -392,11 +392,12 @@ TEST(CancelSimTest, OfATaskRacesWithItsTime) {
         EXPECT_EQ(destroyed, 1);
       } else if (result == CancelResult::kFinished) {
         EXPECT_EQ(ran, 1);
+        EXPECT_EQ(destroyed, 1);
       }
     });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
-    other.Join();
     EXPECT_EQ(destroyed, 1);
+    other.Join();
     EXPECT_EQ(group.stats().skipped + ran, 1);
     EXPECT_EQ(group.Cancel(id), CancelResult::kFinished);
   });
@@ -505,6 +506,26 @@ TEST(CancelSimTest, InACallbackAboveMayWaitForTheGroupOrEndIt) {
 }
 
 // What is skipped must not hold up the timers, whatever its destructor does.
+TEST(CancelSimTest, NoCaptureIsDestroyedUnderALock) {
+  Explore(1000, [] {
+    Group group;
+    sync::Atomic<int> destroyed = 0;
+    // A lock that is held would be taken again.
+    const auto use_group = [&] {
+      group.Cancel(group.Delay(kNever, MustNotRun));
+      ++destroyed;
+    };
+    group.Delay(kMoment, [at_end = AtEnd(use_group)] {});
+    const TaskId id = group.Delay(kNever, [at_end = AtEnd(use_group)] {});
+    group.Delay(kNever, [at_end = AtEnd(use_group)] {});
+    EXPECT_EQ(group.Cancel(id), CancelResult::kCancelled);
+    EXPECT_GE(destroyed, 1);
+    group.Cancel(Fail("stop"));
+    EXPECT_EQ(group.Wait(), Fail("stop"));
+    EXPECT_EQ(destroyed, 3);
+  });
+}
+
 TEST(CancelSimTest, NoCaptureIsDestroyedOnTheTimersThread) {
   struct Tag;
   Explore(6000, [] {
