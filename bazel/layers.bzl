@@ -15,6 +15,7 @@ LAYERS = {
     "hunch": _BELOW_GROUPS,
     "schedgroup": _BELOW_GROUPS,
     "semaphore": _BELOW_PRIMITIVES,
+    "singleflight": _BELOW_PRIMITIVES,
     "sim": ["sync"],
 }
 

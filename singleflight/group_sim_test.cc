@@ -1,0 +1,513 @@
+// singleflight::Group on every schedule that the search comes across. The names
+// with numbers are those of docs/immunity.md.
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
+#include "cohort/sim/linearizable.h"
+#include "cohort/sim/sim.h"
+#include "cohort/singleflight/group.h"
+#include "cohort/singleflight/result.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
+#include "gtest/gtest.h"
+
+namespace cohort::singleflight {
+namespace {
+
+using ::cohort::testing::Caller;
+
+using Numbers = Group<int, int>;
+
+constexpr absl::Duration kMoment = absl::Milliseconds(1);
+
+// One processor makes for one shard: which one a key belongs to is not the same
+// in every process.
+void Explore(int schedules, absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = schedules, .processors = 1}, body);
+}
+
+// A complete search, which is a proof for the body.
+void ExploreAll(absl::FunctionRef<void()> body) {
+  const sim::Result result =
+      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
+                    .schedules = 500'000,
+                    .stale_loads = false,
+                    .spurious_wake_ups = 0,
+                    .processors = 1},
+                   body);
+  EXPECT_TRUE(result.complete);
+  EXPECT_GT(result.schedules, 1);
+  ::testing::Test::RecordProperty("schedules",
+                                  std::to_string(result.schedules));
+}
+
+// Work that is alone, and whose results are told apart.
+class Work {
+ public:
+  int operator()() {
+    EXPECT_EQ(++running_, 1);
+    const int number = ++calls_;
+    --running_;
+    return number;
+  }
+
+  // Calls for it, and is not given what another caller had before it came.
+  void Call(Numbers& group) {
+    const int before = returned_;
+    const Result<int> result =
+        group.Do(Context(), 1, [this] { return (*this)(); });
+    ASSERT_TRUE(result.ok());
+    EXPECT_GT(*result, before);
+    returned_ = *result;
+  }
+
+ private:
+  sync::Atomic<int> running_ = 0;
+  sync::Atomic<int> calls_ = 0;
+  sync::Atomic<int> returned_ = 0;
+};
+
+TEST(GroupSimTest, CallersShareACallOrFollowOneAnother) {
+  Explore(5000, [] {
+    Work work;
+    Numbers group;
+    Caller one([&] { work.Call(group); });
+    Caller two([&] { work.Call(group); });
+    work.Call(group);
+    work.Call(group);
+  });
+}
+
+TEST(GroupSimTest, CallersShareACallOrFollowOneAnotherProof) {
+  ExploreAll([] {
+    Work work;
+    Numbers group;
+    Caller one([&] { work.Call(group); });
+    work.Call(group);
+  });
+}
+
+TEST(GroupSimTest, WhatTheWorkDidIsVisibleToAllCallers) {
+  Explore(4000, [] {
+    Numbers group;
+    sync::Shared<int> before;
+    sync::Shared<int> data;
+    before.Write() = 1;
+    const auto work = [&] {
+      ++data.Write();
+      return before.Read();
+    };
+    const auto call = [&] {
+      EXPECT_EQ(*group.Do(Context(), 1, work), 1);
+      EXPECT_GE(data.Read(), 1);
+    };
+    // Where these do not share a call, the second one follows the first.
+    Call<int> started = group.Start(Context(), 1, work);
+    Caller other([&] {
+      if (started.Poll().has_value()) return;
+      EXPECT_EQ(*started.Wait(), 1);
+      EXPECT_GE(data.Read(), 1);
+    });
+    EXPECT_EQ(*started.Wait(), 1);
+    other.Join();
+    call();
+  });
+}
+
+TEST(GroupSimTest, SharedIsTheSameForAllCallers) {
+  Explore(4000, [] {
+    Numbers group;
+    sync::Atomic<int> calls = 0;
+    std::optional<bool> shared;
+    Caller other([&] {
+      shared = group.Do(Context(), 1, [&] { return ++calls; }).shared();
+    });
+    const bool own = group.Do(Context(), 1, [&] { return ++calls; }).shared();
+    other.Join();
+    EXPECT_EQ(own, calls == 1);
+    EXPECT_EQ(shared, own);
+  });
+}
+
+TEST(GroupSimTest, B27_AFailureIsForItsCallersAlone) {
+  Explore(4000, [] {
+    Numbers group;
+    sync::Atomic<int> calls = 0;
+    const auto fail = [&]() -> absl::StatusOr<int> {
+      ++calls;
+#ifdef ABSL_HAVE_EXCEPTIONS
+      throw std::runtime_error("boom");
+#else
+      return absl::InternalError("boom");
+#endif
+    };
+    {
+      const auto call = [&] {
+        EXPECT_TRUE(absl::IsInternal(group.Do(Context(), 1, fail).status()));
+      };
+      Caller one(call);
+      Caller two(call);
+      call();
+    }
+    EXPECT_GE(calls, 1);
+    EXPECT_EQ(*group.Do(Context(), 1, [] { return 7; }), 7);
+  });
+}
+
+// T1 runs, is forgotten, and T2 begins. When T1 ends, T2 is still to be found.
+TEST(GroupSimTest, B28_AForgottenCallLeavesItsSuccessorAlone) {
+  Explore(5000, [] {
+    Numbers group;
+    Caller t1([&] { (void)group.Do(Context(), 1, [] { return 1; }).ok(); });
+    group.Forget(1);
+    sync::Atomic<int> running = 0;
+    const auto work = [&] {
+      EXPECT_EQ(++running, 1);
+      sync::Point("working");
+      --running;
+      return 2;
+    };
+    Caller t2([&] { (void)group.Do(Context(), 1, work).ok(); });
+    (void)group.Do(Context(), 1, work).ok();
+  });
+}
+
+TEST(GroupSimTest, B28_AForgottenCallLeavesItsSuccessorAloneProof) {
+  ExploreAll([] {
+    sync::Atomic<int> calls = 0;
+    Numbers group;
+    const auto work = [&] { return ++calls; };
+    Caller other([&] { (void)group.Do(Context(), 1, work).ok(); });
+    group.Forget(1);
+    const int first = *group.Do(Context(), 1, work);
+    EXPECT_GT(*group.Do(Context(), 1, work), first);
+  });
+}
+
+// As B-27, for those who wait by a handle.
+TEST(GroupSimTest, B30_EveryHandleIsGivenOneResult) {
+  Explore(3000, [] {
+    ThreadPerTask executor;
+    Numbers group({.executor = &executor});
+    sync::Atomic<int> calls = 0;
+    const auto fail = [&]() -> absl::StatusOr<int> {
+      ++calls;
+#ifdef ABSL_HAVE_EXCEPTIONS
+      throw std::runtime_error("boom");
+#else
+      return absl::InternalError("boom");
+#endif
+    };
+    const auto call = [&] {
+      const Call<int> handle = group.Start(Context(), 1, fail);
+      const absl::Status status = handle.Wait().status();
+      EXPECT_TRUE(absl::IsInternal(status)) << status;
+      EXPECT_EQ(handle.Poll()->status(), status);
+    };
+    Caller other(call);
+    call();
+    other.Join();
+    EXPECT_GE(calls, 1);
+  });
+}
+
+TEST(GroupSimTest, B31_ACallThatEntersItselfIsTold) {
+  Explore(2000, [] {
+    Numbers group;
+    const auto refused = [&group](const Context& context) {
+      EXPECT_TRUE(absl::IsFailedPrecondition(
+          group.Do(context, 1, [] { return 0; }).status()));
+      return 1;
+    };
+    EXPECT_EQ(*group.Do(Context(), 1, [&] { return refused(Context()); }), 1);
+    EXPECT_EQ(*group
+                   .Start(Context(), 1,
+                          [&](const Context& context) {
+                            Caller([&] { refused(context); }).Join();
+                            return 1;
+                          })
+                   .Wait(),
+              1);
+    // Over another key.
+    EXPECT_EQ(*group.Do(Context(), 1,
+                        [&](const Context& context) {
+                          return *group.Start(context, 2, refused).Wait();
+                        }),
+              1);
+  });
+}
+
+// golang/sync 8fcdb60: whoever has the result of a call has left it.
+TEST(GroupSimTest, NoCallOutlivesItsResults) {
+  Explore(5000, [] {
+    Numbers group;
+    sync::Atomic<int> calls = 0;
+    const auto work = [&] { return ++calls; };
+    Caller other([&] { (void)group.Do(Context(), 1, work).ok(); });
+    const int first = *group.Do(Context(), 1, work);
+    EXPECT_GT(*group.Do(Context(), 1, work), first);
+  });
+}
+
+TEST(GroupSimTest, ACallerWhoLeavesTakesNothingFromTheOthers) {
+  Explore(5000, [] {
+    Numbers group;
+    CancelScope scope = WithCancel(Context());
+    const auto work = [](const Context& context) -> absl::StatusOr<int> {
+      sync::Point("working");
+      if (context.done()) return context.status();
+      return 7;
+    };
+    Caller leaver([&] {
+      const Result<int> result = group.Do(scope.context(), 1, work);
+      if (result.ok()) return;
+      // Its own end, or that of the work if it was alone with it.
+      EXPECT_TRUE(absl::IsAborted(result.status()) ||
+                  absl::IsCancelled(result.status()));
+    });
+    Caller canceller([&] { scope.Cancel(absl::AbortedError("left")); });
+    const Result<int> result = group.Do(Context(), 1, work);
+    EXPECT_TRUE(result.ok()) << result.status();
+  });
+}
+
+TEST(GroupSimTest, ACallerWhoLeavesTakesNothingFromTheOthersProof) {
+  ExploreAll([] {
+    CancelScope scope = WithCancel(Context());
+    Numbers group;
+    const auto work = [](const Context& context) -> absl::StatusOr<int> {
+      if (context.done()) return context.status();
+      return 7;
+    };
+    Caller leaver([&] {
+      (void)group.Do(scope.context(), 1, work).ok();
+      scope.Cancel();
+    });
+    const Result<int> result = group.Do(Context(), 1, work);
+    EXPECT_TRUE(result.ok()) << result.status();
+  });
+}
+
+TEST(GroupSimTest, AFollowerWhoLeavesRacesWithTheEndProof) {
+  ExploreAll([] {
+    CancelScope scope = WithCancel(Context());
+    Numbers group;
+    Caller leader([&] {
+      EXPECT_EQ(*group.Do(Context(), 1, [] { return 7; }), 7);
+      scope.Cancel(absl::AbortedError("left"));
+    });
+    const Result<int> result = group.Do(scope.context(), 1, [] { return 7; });
+    EXPECT_EQ(result.status(),
+              result.ok() ? absl::OkStatus() : absl::AbortedError("left"));
+  });
+}
+
+// Nobody is left behind, and nobody wakes the work by mistake.
+TEST(GroupSimTest, TheWorkIsToldWhenTheLastCallerHasLeft) {
+  Explore(3000, [] {
+    sync::Atomic<int> callers = 2;
+    Numbers group;
+    const auto work = [&](const Context& context) {
+      context.AwaitDone();
+      EXPECT_EQ(callers, 0);
+      return 0;
+    };
+    std::optional<Call<int>> first = group.Start(Context(), 1, work);
+    std::optional<Call<int>> second = group.Start(Context(), 1, work);
+    Caller other([&] {
+      --callers;
+      first.reset();
+    });
+    --callers;
+    second.reset();
+  });
+}
+
+TEST(GroupSimTest, ADeadlineRacesWithTheEndOfTheWork) {
+  Explore(4000, [] {
+    Numbers group;
+    const auto work = [](const Context& context) -> absl::StatusOr<int> {
+      const absl::Status slept = context.SleepFor(kMoment);
+      if (!slept.ok()) return slept;
+      return 7;
+    };
+    Call<int> call = group.Start(Context(), 1, work);
+    CancelScope scope =
+        WithTimeout(Context(), kMoment, absl::AbortedError("late"));
+    const Result<int> result = group.Do(scope.context(), 1, work);
+    if (result.ok()) {
+      EXPECT_EQ(*result, 7);
+    } else {
+      // The last status if the call was over, and it led one of its own.
+      EXPECT_TRUE(absl::IsAborted(result.status()) ||
+                  absl::IsCancelled(result.status()));
+    }
+    EXPECT_EQ(*call.Wait(), 7);
+  });
+}
+
+TEST(GroupSimTest, TheDestructorEndsAllCalls) {
+  for (const bool thread_per_task : {false, true}) {
+    Explore(3000, [thread_per_task] {
+      std::unique_ptr<Executor> executor;
+      if (thread_per_task) {
+        executor = std::make_unique<ThreadPerTask>();
+      } else {
+        executor = std::make_unique<FixedPool>(1);
+      }
+      std::vector<Call<int>> calls;
+      sync::Atomic<int> running = 0;
+      {
+        Numbers group({.executor = executor.get()});
+        const auto work = [&](const Context& context) -> absl::StatusOr<int> {
+          ++running;
+          context.AwaitDone();
+          --running;
+          return context.status();
+        };
+        calls.push_back(group.Start(Context(), 1, work));
+        group.Forget(1);
+        calls.push_back(group.Start(Context(), 1, work));
+        (void)group.Start(Context(), 2, work);
+      }
+      EXPECT_EQ(running, 0);
+      for (const Call<int>& call : calls) {
+        ASSERT_TRUE(call.Poll().has_value());
+        EXPECT_TRUE(absl::IsCancelled(call.Poll()->status()));
+      }
+    });
+  }
+}
+
+// The work, what it returned, and whom it was for.
+TEST(GroupSimTest, NothingOfACallOutlivesTheGroup) {
+  Explore(4000, [] {
+    struct Token {
+      explicit Token(sync::Shared<bool>* gone)
+          : gone(gone, [](sync::Shared<bool>* flag) { flag->Write() = true; }) {
+      }
+      std::shared_ptr<sync::Shared<bool>> gone;
+    };
+    struct Key {
+      using Type = Token;
+    };
+    sync::Shared<bool> value_gone, work_gone, context_gone;
+    bool ran = false;
+    {
+      Group<int, Token> group;
+      (void)group.Start(WithValue<Key>(Context(), Token(&context_gone)), 1,
+                        [&, held = Token(&work_gone)](const Context&) {
+                          ran = true;
+                          return Token(&value_gone);
+                        });
+    }
+    EXPECT_TRUE(work_gone.Read());
+    EXPECT_TRUE(context_gone.Read());
+    EXPECT_EQ(value_gone.Read(), ran);
+  });
+}
+
+// Runs nothing until the end.
+class Shelf : public Executor {
+ public:
+  void RunAll() {
+    std::vector<Task> tasks;
+    {
+      sync::MutexLock lock(&mutex_);
+      tasks.swap(tasks_);
+    }
+    WorkerScope scope(this);
+    for (Task& task : tasks) std::move(task)();
+  }
+  void Submit(Task task) override {
+    sync::MutexLock lock(&mutex_);
+    tasks_.push_back(std::move(task));
+  }
+
+ private:
+  sync::Mutex mutex_;
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What a group is to its callers.
+struct Model {
+  int current = 0;  // the call that can be joined, if any
+  std::vector<int> callers = {0};
+  std::vector<int> joined = {0, 0, 0};  // by whom
+  bool operator==(const Model&) const = default;
+
+  bool Start(size_t who) {
+    const bool leads = current == 0;
+    if (leads) {
+      current = static_cast<int>(callers.size());
+      callers.push_back(0);
+    }
+    joined[who] = current;
+    ++callers[static_cast<size_t>(current)];
+    return leads;
+  }
+  void Abandon(size_t who) {
+    const int call = std::exchange(joined[who], 0);
+    if (--callers[static_cast<size_t>(call)] == 0 && current == call) {
+      current = 0;
+    }
+  }
+};
+
+TEST(GroupSimTest, IsLinearizable) {
+  Explore(5000, [] {
+    Shelf executor;
+    Numbers group({.executor = &executor});
+    sim::History<Model> history;
+    const auto come_and_go = [&](size_t who, bool forgets) {
+      // Work that is not needed is gone at once.
+      auto token = std::make_shared<int>();
+      const std::weak_ptr<int> watch = token;
+      std::optional<Call<int>> call;
+      history.Call(
+          "Start",
+          [&] {
+            call = group.Start(Context(), 1,
+                               [token = std::move(token)] { return 0; });
+            return !watch.expired();
+          },
+          [who](Model& model) { return model.Start(who); });
+      if (forgets) {
+        history.Call(
+            "Forget", [&] { group.Forget(1); },
+            [](Model& model) { model.current = 0; });
+      }
+      history.Call(
+          "Abandon", [&] { call.reset(); },
+          [who](Model& model) { model.Abandon(who); });
+    };
+    {
+      Caller one([&] { come_and_go(1, false); });
+      Caller two([&] { come_and_go(2, true); });
+      come_and_go(0, false);
+    }
+    history.CheckLinearizable();
+    executor.RunAll();
+  });
+}
+
+}  // namespace
+}  // namespace cohort::singleflight

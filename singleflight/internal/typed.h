@@ -1,0 +1,117 @@
+// What a call knows of its types. Internal.
+
+#ifndef COHORT_SINGLEFLIGHT_INTERNAL_TYPED_H_
+#define COHORT_SINGLEFLIGHT_INTERNAL_TYPED_H_
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/container/hash_container_defaults.h"
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cohort/context/context.h"
+#include "cohort/singleflight/internal/flight.h"
+
+namespace cohort::singleflight::internal {
+
+template <class R, class V>
+concept Yields = std::convertible_to<R, absl::StatusOr<V>> &&
+                 !std::same_as<std::remove_cvref_t<R>, absl::Status>;
+
+template <class F, class V>
+concept WorkWithContext = std::invocable<F, const Context&> &&
+                          Yields<std::invoke_result_t<F, const Context&>, V>;
+
+template <class F, class V>
+concept WorkWithoutContext =
+    std::invocable<F> && Yields<std::invoke_result_t<F>, V>;
+
+// (A lambda without captures compares with nullptr through its conversion to a
+// function pointer; it is never null.)
+template <class F>
+void CheckNotNull(const F& work, const char* caller) {
+  if constexpr (!std::is_empty_v<F> && requires { work == nullptr; }) {
+    ABSL_CHECK(!(work == nullptr)) << caller << ": null work";
+  }
+}
+
+// With a place for the value, if there is one.
+template <class V>
+class ValueFlight : public Flight {
+ public:
+  using Flight::Flight;
+  std::optional<V> value;
+};
+
+template <class V, class K>
+class KeyedFlight final : public ValueFlight<V> {
+ public:
+  template <class Q>
+  KeyedFlight(const Q& key, size_t hash, Flight::Runner runner)
+      : ValueFlight<V>(hash, runner), key(key) {}
+  const K key;
+};
+
+// `work` in the form that leaves its value in `flight`, to be called once.
+template <class V, class F>
+auto IntoFlight(Flight& flight, F& work) {
+  return [&flight, &work]([[maybe_unused]] const Context& context) {
+    F once = std::move(work);  // gone when this returns
+    absl::StatusOr<V> result = [&]() -> absl::StatusOr<V> {
+      if constexpr (WorkWithContext<F, V>) {
+        return std::invoke(std::move(once), context);
+      } else {
+        return std::invoke(std::move(once));
+      }
+    }();
+    if (result.ok()) {
+      static_cast<ValueFlight<V>&>(flight).value.emplace(*std::move(result));
+    }
+    return std::move(result).status();
+  };
+}
+
+// Lookup as Abseil's containers do it.
+template <class K>
+struct Keys {
+  using Hasher = absl::DefaultHashContainerHash<K>;
+  using Equal = absl::DefaultHashContainerEq<K>;
+
+  template <class Q>
+  static size_t Hash(const Q& key) {
+    return Hasher()(key);
+  }
+
+  // Whether a call is that of `key`.
+  template <class V, class Q>
+  static auto Same(const Q& key) {
+    return [&key](const Flight& flight) {
+      return Equal()(static_cast<const KeyedFlight<V, K>&>(flight).key, key);
+    };
+  }
+};
+
+// What may be passed as a key: anything where lookup is heterogeneous.
+template <class K>
+struct KeyArgs {
+  template <class Q>
+  using Arg = K;
+};
+template <class K>
+  requires requires {
+    typename Keys<K>::Hasher::is_transparent;
+    typename Keys<K>::Equal::is_transparent;
+  }
+struct KeyArgs<K> {
+  template <class Q>
+  using Arg = Q;
+};
+
+}  // namespace cohort::singleflight::internal
+
+#endif  // COHORT_SINGLEFLIGHT_INTERNAL_TYPED_H_

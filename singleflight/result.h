@@ -1,0 +1,131 @@
+// What singleflight::Group returns.
+
+#ifndef COHORT_SINGLEFLIGHT_RESULT_H_
+#define COHORT_SINGLEFLIGHT_RESULT_H_
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/base/attributes.h"
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "cohort/singleflight/internal/flight.h"
+#include "cohort/singleflight/internal/typed.h"
+#include "cohort/sync/ref_ptr.h"
+
+namespace cohort::singleflight {
+
+template <class K, class V>
+class Group;
+
+// What came of a call: the value that all its callers share, or an error, which
+// may be the caller's own (its context has ended). Cheap to copy. The value
+// lives as long as any of its results, and may outlive the group.
+//
+// Blocks?        Never.
+// Thread safety  Const methods, from any thread. The value is shared: what is
+//                done with it at the same time must be fit for that.
+// Destruction    The last result that shares a value destroys it.
+template <class V>
+class [[nodiscard]] Result {
+ public:
+  bool ok() const { return status().ok(); }
+  const absl::Status& status() const {
+    return flight_ == nullptr ? status_ : flight_->status();
+  }
+
+  // The value; dies if there is none.
+  const V& operator*() const ABSL_ATTRIBUTE_LIFETIME_BOUND { return value(); }
+  const V* operator->() const ABSL_ATTRIBUTE_LIFETIME_BOUND { return &value(); }
+
+  // Whether the call had more callers than one, which may have left it since.
+  // False where the error is the caller's own.
+  bool shared() const { return flight_ != nullptr && flight_->shared(); }
+
+  // The exception that the error was made from, to the one of all callers who
+  // asks first; null for the others. Only one, since sharing an exception
+  // between threads is a race in what it points to.
+  std::exception_ptr exception() const {
+    return flight_ == nullptr ? nullptr : flight_->TakeException();
+  }
+
+ private:
+  template <class, class>
+  friend class Group;
+  template <class>
+  friend class Call;
+
+  explicit Result(absl::Status status) : status_(std::move(status)) {}
+  explicit Result(sync::RefPtr<internal::Flight> flight)
+      : flight_(std::move(flight)) {}
+
+  const V& value() const {
+    ABSL_CHECK_OK(status()) << "singleflight::Result: no value";
+    return *static_cast<const internal::ValueFlight<V>&>(*flight_).value;
+  }
+
+  sync::RefPtr<internal::Flight> flight_;
+  absl::Status status_;  // where there is no call
+};
+
+// A caller of a call, as Group::Start has made it. Movable; one that was moved
+// from may only be destroyed or assigned to.
+//
+// Blocks?        Wait, until the call or the context of Start has ended; it
+//                announces that with a BlockingScope.
+// Cancellation?  When the context of Start ends, it leaves the call.
+// Thread safety  Wait and Poll, from any thread.
+// Destruction    Leaves the call: what nobody wants is cancelled. May outlive
+//                the group.
+template <class V>
+class [[nodiscard]] Call {
+ public:
+  Call(Call&& other) noexcept = default;
+  Call& operator=(Call&& other) noexcept = default;
+  ~Call() = default;
+
+  // The result of the call, or the cause if the context has ended before it.
+  // Any number of times. Dies after Abandon.
+  Result<V> Wait() const {
+    if (CheckedWaiter("Wait") == nullptr) return Result<V>(status_);
+    if (!waiter_->Await()) return Result<V>(waiter_->context().cause());
+    return Result<V>(waiter_->flight());
+  }
+
+  // What Wait would return at once; nothing where it would block.
+  std::optional<Result<V>> Poll() const {
+    const internal::Waiter* const waiter = CheckedWaiter("Poll");
+    if (waiter != nullptr && !waiter->flight()->ended() &&
+        !waiter->context().done()) {
+      return std::nullopt;
+    }
+    return Wait();
+  }
+
+  // Leaves the call, as the destructor does.
+  void Abandon() { waiter_.reset(); }
+
+ private:
+  template <class, class>
+  friend class Group;
+
+  explicit Call(absl::Status status) : status_(std::move(status)) {}
+  explicit Call(std::unique_ptr<internal::Waiter> waiter)
+      : waiter_(std::move(waiter)) {}
+
+  // Null where nothing has been started.
+  const internal::Waiter* CheckedWaiter(const char* method) const {
+    ABSL_CHECK(waiter_ != nullptr || !status_.ok())
+        << "singleflight::Call::" << method << ": abandoned, or moved from";
+    return waiter_.get();
+  }
+
+  std::unique_ptr<internal::Waiter> waiter_;
+  absl::Status status_;
+};
+
+}  // namespace cohort::singleflight
+
+#endif  // COHORT_SINGLEFLIGHT_RESULT_H_
