@@ -14,6 +14,7 @@ LAYERS = {
     "callbacks": _BELOW_GROUPS,
     "hunch": _BELOW_GROUPS,
     "schedgroup": _BELOW_GROUPS,
+    "channel": _BELOW_PRIMITIVES,
     "semaphore": _BELOW_PRIMITIVES,
     "singleflight": _BELOW_PRIMITIVES,
     "sim": ["sync"],

@@ -129,7 +129,8 @@ class Group {
   // called as an lvalue, and never while it still runs: what it has missed by
   // then is left out, and the others stay at multiples of the period. Each run
   // is a task of its own in stats(). An error does not end it, unless it
-  // cancels the group.
+  // cancels the group; that of a run may be recorded after the next one has
+  // begun, except with a limit of 1.
   template <GroupTask F>
     requires GroupTask<F&>
   TaskId Every(absl::Duration period, F task) {

@@ -1,0 +1,626 @@
+// Channel and Select on every schedule that the search comes across.
+
+#include <cstddef>
+#include <deque>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cohort/channel/channel.h"
+#include "cohort/channel/select.h"
+#include "cohort/context/context.h"
+#include "cohort/sim/linearizable.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "gtest/gtest.h"
+
+namespace cohort::channel {
+namespace {
+
+using ::cohort::testing::Caller;
+
+constexpr absl::Duration kMoment = absl::Milliseconds(1);
+const absl::Status kStop = absl::AbortedError("stop");
+
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+constexpr int kShare = 10;  // of the schedules, which are slow there
+#else
+constexpr int kShare = 1;
+#endif
+
+void Explore(absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = 5000 / kShare}, body);
+}
+
+// Time passes only when nobody can run.
+void ExploreQuiescent(absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = 2000 / kShare, .time = sim::Time::kQuiescent},
+               body);
+}
+
+// A complete search, which is a proof for the body.
+void ExploreAll(absl::FunctionRef<void()> body) {
+  const sim::Result result =
+      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
+                    .schedules = kShare == 1 ? 2'000'000 : 2000,
+                    .stale_loads = false,
+                    .spurious_wake_ups = 0},
+                   body);
+  EXPECT_TRUE(result.complete || kShare != 1);
+  EXPECT_GT(result.schedules, 1);
+  ::testing::Test::RecordProperty("schedules",
+                                  std::to_string(result.schedules));
+}
+
+class ChannelSimTest : public ::testing::TestWithParam<int> {
+ protected:
+  static int capacity() { return GetParam(); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Capacities, ChannelSimTest, ::testing::Values(0, 1, 2),
+                         ::testing::PrintToStringParamName());
+
+TEST_P(ChannelSimTest, EveryValueIsReceivedOnceAndInOrder) {
+  Explore([] {
+    Channel<int> channel(capacity());
+    std::vector<std::vector<int>> received(2);
+    {
+      const auto receive = [&channel](std::vector<int>& values) {
+        for (int value : channel.Values(Context())) values.push_back(value);
+      };
+      Caller first([&] { receive(received[0]); });
+      Caller second([&] { receive(received[1]); });
+      Caller sender([&] {
+        for (int i = 0; i < 2; ++i) {
+          EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
+        }
+      });
+      for (int i = 10; i < 12; ++i) {
+        EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
+      }
+      sender.Join();
+      channel.Close();
+    }
+    std::vector<int> count(12);
+    for (const std::vector<int>& values : received) {
+      std::optional<int> small;
+      std::optional<int> large;
+      for (int value : values) {
+        ++count[static_cast<size_t>(value)];
+        std::optional<int>& last = value < 10 ? small : large;
+        EXPECT_LT(last.value_or(-1), value);
+        last = value;
+      }
+    }
+    for (const int value : {0, 1, 10, 11}) {
+      EXPECT_EQ(count[static_cast<size_t>(value)], 1);
+    }
+  });
+}
+
+TEST_P(ChannelSimTest, WhatCameBeforeSendIsVisibleToTheReceiver) {
+  Explore([] {
+    Channel<sync::Shared<int>*> channel(capacity());
+    sync::Shared<int> one(0);
+    sync::Shared<int> two(0);
+    Caller sender([&] {
+      for (sync::Shared<int>* shared : {&one, &two}) {
+        shared->Write() = 1;
+        EXPECT_EQ(channel.Send(Context(), std::move(shared)), absl::OkStatus());
+      }
+      channel.Close();
+    });
+    for (sync::Shared<int>* shared : channel.Values(Context())) {
+      EXPECT_EQ(shared->Read(), 1);
+    }
+  });
+}
+
+// The rule of Go's memory model: the nth receive comes before the end of the
+// Send that takes its place.
+TEST_P(ChannelSimTest, WhatCameBeforeReceiveIsVisibleToWhoTakesThePlace) {
+  Explore([] {
+    Channel<int> channel(capacity());
+    sync::Shared<int> used(0);
+    Caller receiver([&] {
+      used.Write() = 1;
+      EXPECT_TRUE(channel.Receive(Context()).ok());
+    });
+    for (int i = 0; i <= capacity(); ++i) {
+      EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
+    }
+    EXPECT_EQ(used.Read(), 1);
+  });
+}
+
+TEST_P(ChannelSimTest, WhatCameBeforeCloseIsVisibleToWhoLearnsOfIt) {
+  Explore([] {
+    Channel<int> channel(capacity());
+    sync::Shared<int> result(0);
+    Caller closer([&] {
+      result.Write() = 1;
+      channel.Close();
+    });
+    EXPECT_EQ(channel.Receive(Context()).status().code(),
+              absl::StatusCode::kOutOfRange);
+    EXPECT_EQ(result.Read(), 1);
+  });
+}
+
+TEST_P(ChannelSimTest, AValueIsReceivedOrStillWithItsSender) {
+  Explore([] {
+    Channel<std::unique_ptr<int>> channel(capacity());
+    CancelScope scope = WithCancel(Context());
+    sync::Atomic<int> sent = 0;
+    sync::Atomic<int> received = 0;
+    {
+      Caller sender([&] {
+        for (int i = 0; i < 2; ++i) {
+          auto value = std::make_unique<int>(i);
+          const absl::Status status =
+              channel.Send(scope.context(), std::move(value));
+          if (status.ok()) ++sent;
+          EXPECT_EQ(value == nullptr, status.ok());
+          if (!status.ok()) EXPECT_EQ(status, kStop);
+        }
+      });
+      Caller receiver([&] {
+        for (int i = 0; i < 2; ++i) {
+          absl::StatusOr<std::unique_ptr<int>> value =
+              channel.Receive(scope.context());
+          if (value.ok()) {
+            EXPECT_NE(*value, nullptr);
+            ++received;
+          } else {
+            EXPECT_EQ(value.status(), kStop);
+          }
+        }
+      });
+      scope.Cancel(kStop);
+    }
+    EXPECT_EQ(sent, received + channel.size());
+    if (capacity() == 0) EXPECT_EQ(channel.size(), 0);
+  });
+}
+
+TEST_P(ChannelSimTest, CloseMeetsThoseWhoSendAndReceive) {
+  Explore([] {
+    Channel<int> channel(capacity());
+    sync::Atomic<int> sent = 0;
+    int received = 0;
+    {
+      const auto send = [&] {
+        const absl::Status status = channel.Send(Context(), 1);
+        if (status.ok()) ++sent;
+        if (!status.ok()) {
+          EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+        }
+      };
+      Caller first(send);
+      Caller second(send);
+      Caller closer([&channel] { channel.Close(); });
+      for (int value : channel.Values(Context())) received += value;
+    }
+    EXPECT_EQ(sent, received);
+    EXPECT_EQ(channel.size(), 0);
+  });
+}
+
+TEST_P(ChannelSimTest, TryMeetsWhoBlocks) {
+  Explore([] {
+    Channel<int> channel(capacity());
+    Caller receiver([&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
+    while (!channel.TrySend(1).ok()) sync::Yield();
+    receiver.Join();
+    Caller sender(
+        [&] { EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus()); });
+    for (;;) {
+      const absl::StatusOr<int> value = channel.TryReceive();
+      if (value.ok()) {
+        EXPECT_EQ(*value, 2);
+        break;
+      }
+      sync::Yield();
+    }
+  });
+}
+
+// A channel with places, one after the other: what is in it, and whether it is
+// closed.
+struct Model {
+  std::deque<int> values;
+  bool closed = false;
+  bool operator==(const Model&) const = default;
+};
+
+TEST(ChannelLinearizableSimTest, AsAQueueThatIsBounded) {
+  for (const int capacity : {1, 2}) {
+    Explore([capacity] {
+      Channel<int> channel(capacity);
+      sim::History<Model> history;
+      const auto full = [capacity](const Model& model) {
+        return model.values.size() == static_cast<size_t>(capacity);
+      };
+      const auto send = [&](int value) {
+        history.Call(
+            "Send", [&, value] { return channel.Send(Context(), value).ok(); },
+            [=](Model& model, const bool& sent) {
+              if (model.closed) return !sent;
+              if (full(model)) return false;
+              model.values.push_back(value);
+              return sent;
+            });
+      };
+      const auto try_send = [&](int value) {
+        history.Call(
+            "TrySend", [&, value] { return channel.TrySend(value).code(); },
+            [=](Model& model) {
+              if (model.closed) return absl::StatusCode::kFailedPrecondition;
+              if (full(model)) return absl::StatusCode::kUnavailable;
+              model.values.push_back(value);
+              return absl::StatusCode::kOk;
+            });
+      };
+      const auto receive = [&] {
+        history.Call(
+            "Receive", [&] { return channel.Receive(Context()).value_or(-1); },
+            [](Model& model, const int& value) {
+              if (model.values.empty()) return model.closed && value == -1;
+              const int first = model.values.front();
+              model.values.pop_front();
+              return value == first;
+            });
+      };
+      const auto try_receive = [&] {
+        history.Call(
+            "TryReceive", [&] { return channel.TryReceive().value_or(-1); },
+            [](Model& model) {
+              if (model.values.empty()) return -1;
+              const int first = model.values.front();
+              model.values.pop_front();
+              return first;
+            });
+      };
+      {
+        Caller one([&] {
+          send(1);
+          try_send(2);
+        });
+        Caller two([&] {
+          receive();
+          try_receive();
+        });
+        Caller three([&] {
+          send(3);
+          history.Call(
+              "Close", [&] { return channel.Close(); },
+              [](Model& model) { return !std::exchange(model.closed, true); });
+        });
+        receive();
+        try_send(4);
+        receive();
+      }
+      history.CheckLinearizable();
+    });
+  }
+}
+
+TEST(ChannelQuiescentSimTest, WhoBlocksIsServedInTurn) {
+  ExploreQuiescent([] {
+    Channel<int> channel;
+    sync::Shared<std::vector<int>> order;
+    {
+      Caller first(
+          [&] { EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus()); });
+      sync::SleepFor(kMoment);
+      Caller second([&] {
+        // A Select stands in the same line.
+        EXPECT_TRUE(
+            Select(Context(), SendTo(channel, 2, [](absl::Status) {})).ok());
+      });
+      sync::SleepFor(kMoment);
+      Caller third(
+          [&] { EXPECT_EQ(channel.Send(Context(), 3), absl::OkStatus()); });
+      sync::SleepFor(kMoment);
+      for (int i = 1; i <= 3; ++i) {
+        EXPECT_EQ(channel.Receive(Context()).value(), i);
+      }
+    }
+    {
+      std::vector<std::unique_ptr<Caller>> receivers;
+      for (int i = 1; i <= 3; ++i) {
+        receivers.push_back(std::make_unique<Caller>([&channel, i] {
+          EXPECT_EQ(channel.Receive(Context()).value(), i);
+        }));
+        sync::SleepFor(kMoment);
+      }
+      for (int i = 1; i <= 3; ++i)
+        EXPECT_EQ(channel.TrySend(i), absl::OkStatus());
+    }
+  });
+}
+
+TEST(ChannelQuiescentSimTest, WhoHasGoneIsNotServed) {
+  ExploreQuiescent([] {
+    Channel<int> channel;
+    CancelScope scope = WithCancel(Context());
+    Caller gone(
+        [&] { EXPECT_EQ(channel.Receive(scope.context()).status(), kStop); });
+    sync::SleepFor(kMoment);
+    Caller stays([&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
+    sync::SleepFor(kMoment);
+    scope.Cancel(kStop);
+    sync::SleepFor(kMoment);
+    EXPECT_EQ(channel.TrySend(1), absl::OkStatus());
+  });
+}
+
+TEST(ChannelQuiescentSimTest, DestructionWithAWaiterDies) {
+  const sim::Result result = sim::Search(
+      {.schedules = 1, .time = sim::Time::kQuiescent, .shrink = false}, [] {
+        auto channel = std::make_unique<Channel<int>>();
+        Caller receiver(
+            [&channel] { channel->Receive(Context()).IgnoreError(); });
+        sync::SleepFor(kMoment);
+        channel.reset();
+      });
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_EQ(result.failure->verdict, sim::Verdict::kCrash);
+}
+
+TEST(SelectSimTest, CarriesOutExactlyOneCase) {
+  Explore([] {
+    Channel<int> a;
+    Channel<int> b(1);
+    int chosen = 0;
+    CancelScope scope = WithCancel(Context());
+    const auto send = [&scope](Channel<int>& channel) {
+      return [&] { channel.Send(scope.context(), 1).IgnoreError(); };
+    };
+    {
+      Caller to_a(send(a));
+      Caller to_b(send(b));
+      const auto handle = [&chosen](absl::StatusOr<int> value) {
+        EXPECT_EQ(value.value(), 1);
+        ++chosen;
+      };
+      const absl::StatusOr<size_t> index =
+          Select(Context(), ReceiveFrom(a, handle), ReceiveFrom(b, handle));
+      EXPECT_EQ(chosen, 1);
+      // The other one is still there.
+      EXPECT_EQ((*index == 0 ? b : a).Receive(Context()).value(), 1);
+      scope.Cancel();
+    }
+    EXPECT_EQ(a.TryReceive().status().code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(b.size(), 0);
+  });
+}
+
+// Each locks both channels.
+TEST(SelectSimTest, TwoOfThemMeet) {
+  Explore([] {
+    Channel<int> a;
+    Channel<int> b;
+    const auto expect = [](absl::StatusOr<int> value) {
+      EXPECT_EQ(value.value(), 1);
+    };
+    const auto sent = [](absl::Status status) {
+      EXPECT_EQ(status, absl::OkStatus());
+    };
+    size_t one = 0;
+    Caller other([&] {
+      one =
+          Select(Context(), SendTo(a, 1, sent), ReceiveFrom(b, expect)).value();
+    });
+    const size_t two =
+        Select(Context(), SendTo(b, 1, sent), ReceiveFrom(a, expect)).value();
+    other.Join();
+    EXPECT_EQ(one + two, 1);  // one of them sends, the other receives
+  });
+}
+
+TEST(SelectSimTest, ThreeOfThemInACircle) {
+  Explore([] {
+    std::vector<std::unique_ptr<Channel<int>>> channels;
+    for (int i = 0; i < 3; ++i) {
+      channels.push_back(std::make_unique<Channel<int>>());
+    }
+    CancelScope scope = WithCancel(Context());
+    sync::Atomic<int> sent = 0;
+    sync::Atomic<int> received = 0;
+    const auto turn = [&](size_t i) {
+      Select(scope.context(),
+             SendTo(*channels[i], 1,
+                    [&](absl::Status status) {
+                      if (status.ok()) ++sent;
+                    }),
+             ReceiveFrom(*channels[(i + 1) % 3],
+                         [&](absl::StatusOr<int> value) {
+                           if (value.ok()) ++received;
+                         }))
+          .IgnoreError();
+    };
+    {
+      Caller first([&] { turn(0); });
+      Caller second([&] { turn(1); });
+      Caller third([&] { turn(2); });
+      // One pair meets; the one that is left over waits for ever.
+      while (received == 0 || sent == 0) sync::Yield();
+      scope.Cancel();
+    }
+    EXPECT_EQ(sent, 1);
+    EXPECT_EQ(received, 1);
+  });
+}
+
+// Whoever waits at two channels takes a value of one of them alone: what comes
+// to the other meanwhile is for the next in line.
+TEST(SelectSimTest, NoValueIsGivenToWhoHasOne) {
+  Explore([] {
+    Channel<int> a;
+    Channel<int> b;
+    sync::Atomic<int> sum = 0;
+    const auto add = [&sum](absl::StatusOr<int> value) {
+      sum += value.value();
+    };
+    Caller to_a([&] { EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus()); });
+    Caller to_b([&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
+    const auto select = [&] {
+      EXPECT_TRUE(
+          Select(Context(), ReceiveFrom(a, add), ReceiveFrom(b, add)).ok());
+    };
+    Caller other(select);
+    select();
+    other.Join();
+    EXPECT_EQ(sum, 11);
+  });
+}
+
+TEST(SelectSimTest, CancellationLeavesNothingBehind) {
+  Explore([] {
+    auto a = std::make_unique<Channel<std::unique_ptr<int>>>();
+    auto b = std::make_unique<Channel<int>>(1);
+    CancelScope scope = WithCancel(Context());
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    auto value = std::make_unique<int>(1);
+    const absl::StatusOr<size_t> index = Select(
+        scope.context(),
+        SendTo(*a, std::move(value), [](absl::Status) { ADD_FAILURE(); }),
+        ReceiveFrom(*b, [](absl::StatusOr<int>) { ADD_FAILURE(); }));
+    EXPECT_EQ(index.status(), kStop);
+    EXPECT_NE(value, nullptr);
+    // They die if somebody is still in their queues.
+    a.reset();
+    b.reset();
+  });
+}
+
+TEST(SelectSimTest, AClosedChannelIsReady) {
+  Explore([] {
+    Channel<int> from;
+    Channel<int> to;
+    Channel<int> other;
+    const auto never = [](const auto&) { ADD_FAILURE(); };
+    Caller closer([&] {
+      to.Close();
+      from.Close();
+    });
+    Caller sender([&] {
+      EXPECT_EQ(Select(Context(), ReceiveFrom(other, never),
+                       SendTo(to, 1,
+                              [](absl::Status status) {
+                                EXPECT_TRUE(absl::IsFailedPrecondition(status));
+                              }))
+                    .value(),
+                1);
+    });
+    EXPECT_EQ(
+        Select(Context(),
+               ReceiveFrom(from,
+                           [](absl::StatusOr<int> value) {
+                             EXPECT_TRUE(absl::IsOutOfRange(value.status()));
+                           }),
+               ReceiveFrom(other, never))
+            .value(),
+        0);
+  });
+}
+
+TEST(SelectSimTest, OtherwiseNeverBlocks) {
+  Explore([] {
+    Channel<int> channel;
+    CancelScope scope = WithCancel(Context());
+    Caller sender([&] { channel.Send(scope.context(), 1).IgnoreError(); });
+    int received = 0;
+    int otherwise = 0;
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_TRUE(Select(Context(),
+                         ReceiveFrom(channel,
+                                     [&](absl::StatusOr<int> value) {
+                                       received += value.value();
+                                     }),
+                         Otherwise([&otherwise] { ++otherwise; }))
+                      .ok());
+    }
+    EXPECT_EQ(received + otherwise, 2);
+    EXPECT_LE(received, 1);
+    scope.Cancel();
+  });
+}
+
+// All that are ready may be chosen: none of them is passed over for ever.
+TEST(SelectSimTest, EachReadyCaseIsChosenOnSomeSchedule) {
+  std::vector<int> chosen(3);
+  Explore([&chosen] {
+    Channel<int> a(1);
+    Channel<int> b(1);
+    Channel<int> c(1);
+    for (Channel<int>* channel : {&a, &b}) {
+      EXPECT_EQ(channel->TrySend(1), absl::OkStatus());
+    }
+    const auto ignore = [](const auto&) {};
+    ++chosen[Select(Context(), ReceiveFrom(a, ignore), ReceiveFrom(b, ignore),
+                    SendTo(c, 1, ignore))
+                 .value()];
+  });
+  for (const int count : chosen) EXPECT_GT(count, 0);
+}
+
+TEST(ChannelProof, OneSenderAndOneReceiver) {
+  for (const int capacity : {0, 1}) {
+    ExploreAll([capacity] {
+      Channel<int> channel(capacity);
+      Caller sender([&] {
+        EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus());
+        channel.Close();
+      });
+      EXPECT_EQ(channel.Receive(Context()).value(), 1);
+      EXPECT_TRUE(absl::IsOutOfRange(channel.Receive(Context()).status()));
+    });
+  }
+}
+
+TEST(ChannelProof, AMeetingAndACancel) {
+  ExploreAll([] {
+    Channel<int> channel;
+    CancelScope scope = WithCancel(Context());
+    absl::Status sent;
+    Caller sender([&] { sent = channel.Send(scope.context(), 1); });
+    Caller canceller([&] { scope.Cancel(kStop); });
+    const absl::StatusOr<int> received = channel.Receive(scope.context());
+    sender.Join();
+    EXPECT_EQ(sent, received.status());
+    EXPECT_TRUE(sent.ok() || sent == kStop);
+  });
+}
+
+TEST(ChannelProof, TwoSelectsThatFaceEachOther) {
+  ExploreAll([] {
+    Channel<int> a;
+    Channel<int> b;
+    const auto ignore = [](const auto&) {};
+    size_t one = 0;
+    Caller other([&] {
+      one = Select(Context(), SendTo(a, 1, ignore), ReceiveFrom(b, ignore))
+                .value();
+    });
+    const size_t two =
+        Select(Context(), SendTo(b, 1, ignore), ReceiveFrom(a, ignore)).value();
+    other.Join();
+    EXPECT_EQ(one + two, 1);
+  });
+}
+
+}  // namespace
+}  // namespace cohort::channel

@@ -1,0 +1,260 @@
+// Channel: what it promises to one caller, and to those who block.
+
+#include "cohort/channel/channel.h"
+
+#include <atomic>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/sync/test_util.h"
+#include "gtest/gtest.h"
+
+namespace cohort::channel {
+namespace {
+
+using ::cohort::testing::Caller;
+
+static_assert(!std::is_copy_constructible_v<Channel<int>>);
+static_assert(!std::is_move_constructible_v<Channel<int>>);
+static_assert(std::input_iterator<Values<int>::Iterator>);
+
+const absl::Status kClosedToSend =
+    absl::FailedPreconditionError("channel closed");
+const absl::Status kAtItsEnd =
+    absl::OutOfRangeError("channel closed and empty");
+const absl::Status kFull = absl::UnavailableError("channel full");
+const absl::Status kEmpty = absl::UnavailableError("channel empty");
+const absl::Status kStop = absl::AbortedError("stop");
+
+TEST(ChannelTest, ValuesComeInTheirOrder) {
+  Channel<int> channel(3);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
+    EXPECT_EQ(channel.size(), i + 1);
+  }
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(channel.Receive(Context()).value(), i);
+  }
+  EXPECT_EQ(channel.size(), 0);
+  EXPECT_EQ(channel.capacity(), 3);
+}
+
+TEST(ChannelTest, TryNeverBlocks) {
+  Channel<int> channel(1);
+  EXPECT_EQ(channel.TryReceive().status(), kEmpty);
+  EXPECT_EQ(channel.TrySend(1), absl::OkStatus());
+  EXPECT_EQ(channel.TrySend(2), kFull);
+  EXPECT_EQ(channel.TryReceive().value(), 1);
+  EXPECT_EQ(channel.TryReceive().status(), kEmpty);
+
+  Channel<int> unbuffered;
+  EXPECT_EQ(unbuffered.capacity(), 0);
+  EXPECT_EQ(unbuffered.TrySend(1), kFull);
+  EXPECT_EQ(unbuffered.TryReceive().status(), kEmpty);
+}
+
+TEST(ChannelTest, WhatIsNotSentIsWhereItWas) {
+  Channel<std::unique_ptr<int>> channel(1);
+  auto value = std::make_unique<int>(1);
+  EXPECT_EQ(channel.TrySend(std::move(value)), absl::OkStatus());
+  EXPECT_EQ(value, nullptr);
+  value = std::make_unique<int>(2);
+  EXPECT_EQ(channel.TrySend(std::move(value)), kFull);
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(*value, 2);
+  CancelScope scope = WithCancel(Context());
+  scope.Cancel(kStop);
+  EXPECT_EQ(channel.Send(scope.context(), std::move(value)), kStop);
+  ASSERT_NE(value, nullptr);
+  channel.Close();
+  EXPECT_EQ(channel.Send(Context(), std::move(value)), kClosedToSend);
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(*value, 2);
+  EXPECT_EQ(**channel.Receive(Context()), 1);
+}
+
+// Neither assignable nor default constructible.
+struct Fixed {
+  explicit Fixed(int number) : number(number) {}
+  const int number;
+};
+
+TEST(ChannelTest, AValueNeedsNoMoreThanAMove) {
+  Channel<Fixed> channel(1);
+  Fixed value(7);
+  EXPECT_EQ(channel.Send(Context(), value), absl::OkStatus());
+  EXPECT_EQ(channel.TrySend(std::move(value)), kFull);
+  EXPECT_EQ(channel.Receive(Context())->number, 7);
+}
+
+TEST(ChannelTest, ACopyIsSentOfWhatIsNotMoved) {
+  Channel<std::string> channel(2);
+  const std::string value = "value";
+  EXPECT_EQ(channel.Send(Context(), value), absl::OkStatus());
+  EXPECT_EQ(channel.TrySend(value), absl::OkStatus());
+  EXPECT_EQ(channel.Receive(Context()).value(), "value");
+  EXPECT_EQ(channel.Receive(Context()).value(), "value");
+  EXPECT_EQ(value, "value");
+}
+
+TEST(ChannelTest, SendAndReceiveMeet) {
+  Channel<int> channel;
+  Caller sender(
+      [&] { EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus()); });
+  EXPECT_EQ(channel.Receive(Context()).value(), 1);
+  sender.Join();
+  Caller receiver([&] { EXPECT_EQ(channel.Receive(Context()).value(), 2); });
+  EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus());
+}
+
+TEST(ChannelTest, CloseDrains) {
+  Channel<int> channel(2);
+  EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus());
+  EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus());
+  EXPECT_FALSE(channel.closed());
+  EXPECT_TRUE(channel.Close());
+  EXPECT_FALSE(channel.Close());
+  EXPECT_TRUE(channel.closed());
+  EXPECT_EQ(channel.Send(Context(), 3), kClosedToSend);
+  EXPECT_EQ(channel.TrySend(3), kClosedToSend);
+  EXPECT_EQ(channel.Receive(Context()).value(), 1);
+  EXPECT_EQ(channel.TryReceive().value(), 2);
+  EXPECT_EQ(channel.Receive(Context()).status(), kAtItsEnd);
+  EXPECT_EQ(channel.TryReceive().status(), kAtItsEnd);
+}
+
+TEST(ChannelTest, CloseWakesAllWhoBlock) {
+  Channel<int> empty;
+  Caller first(
+      [&] { EXPECT_EQ(empty.Receive(Context()).status(), kAtItsEnd); });
+  Caller second(
+      [&] { EXPECT_EQ(empty.Receive(Context()).status(), kAtItsEnd); });
+  empty.Close();
+  Channel<int> full(1);
+  EXPECT_EQ(full.Send(Context(), 0), absl::OkStatus());
+  Caller third([&] { EXPECT_EQ(full.Send(Context(), 1), kClosedToSend); });
+  Caller fourth([&] { EXPECT_EQ(full.Send(Context(), 2), kClosedToSend); });
+  full.Close();
+}
+
+TEST(ChannelTest, TheContextWakesWhoBlocks) {
+  CancelScope scope = WithCancel(Context());
+  Channel<int> channel;
+  Caller sender([&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
+  Channel<int> other;
+  Caller receiver(
+      [&] { EXPECT_EQ(other.Receive(scope.context()).status(), kStop); });
+  scope.Cancel(kStop);
+  sender.Join();
+  receiver.Join();
+  // Whoever has left is not served any more.
+  EXPECT_EQ(channel.TryReceive().status(), kEmpty);
+  EXPECT_EQ(other.TrySend(1), kFull);
+}
+
+TEST(ChannelTest, ADoneContextMovesNothing) {
+  CancelScope scope = WithCancel(Context());
+  scope.Cancel(kStop);
+  Channel<int> channel(2);
+  EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus());
+  EXPECT_EQ(channel.Send(scope.context(), 2), kStop);
+  EXPECT_EQ(channel.Receive(scope.context()).status(), kStop);
+  EXPECT_EQ(channel.size(), 1);
+}
+
+TEST(ChannelTest, ADeadlineEndsTheWait) {
+  Channel<int> channel;
+  const CancelScope scope = WithTimeout(Context(), absl::Milliseconds(1));
+  EXPECT_EQ(channel.Receive(scope.context()).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(ChannelTest, IterationEndsWithTheChannel) {
+  Channel<int> channel(4);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
+  }
+  channel.Close();
+  std::vector<int> values;
+  for (int value : channel.Values(Context())) values.push_back(value);
+  EXPECT_EQ(values, (std::vector<int>{0, 1, 2, 3}));
+  for (int value : channel) ADD_FAILURE() << value;
+}
+
+TEST(ChannelTest, IterationEndsWithTheContext) {
+  CancelScope scope = WithCancel(Context());
+  Channel<std::unique_ptr<int>> channel(2);
+  EXPECT_EQ(channel.TrySend(std::make_unique<int>(0)), absl::OkStatus());
+  EXPECT_EQ(channel.TrySend(std::make_unique<int>(1)), absl::OkStatus());
+  std::vector<int> values;
+  for (std::unique_ptr<int>& value : channel.Values(scope.context())) {
+    values.push_back(*value);
+    scope.Cancel(kStop);
+  }
+  EXPECT_EQ(values, (std::vector<int>{0}));
+  EXPECT_EQ(channel.size(), 1);
+}
+
+TEST(ChannelTest, WhatNobodyReceivesGoesWithTheChannel) {
+  const auto counted = std::make_shared<int>(0);
+  {
+    Channel<std::shared_ptr<int>> channel(2);
+    EXPECT_EQ(channel.Send(Context(), counted), absl::OkStatus());
+    EXPECT_EQ(channel.Send(Context(), counted), absl::OkStatus());
+    EXPECT_EQ(counted.use_count(), 3);
+  }
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(ChannelTest, AReceivedValueIsNotKept) {
+  Channel<std::shared_ptr<int>> channel(1);
+  const auto counted = std::make_shared<int>(0);
+  EXPECT_EQ(channel.Send(Context(), counted), absl::OkStatus());
+  EXPECT_EQ(*channel.Receive(Context()), counted);
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(ChannelTest, SeveralProducersAndConsumersLoseAndDoubleNothing) {
+  constexpr int kEach = 2000;
+  for (const int capacity : {0, 1, 16}) {
+    Channel<int> channel(capacity);
+    std::vector<std::atomic<int>> received(3 * kEach);
+    {
+      std::vector<std::unique_ptr<Caller>> consumers;
+      for (int i = 0; i < 3; ++i) {
+        consumers.push_back(std::make_unique<Caller>([&] {
+          for (int value : channel.Values(Context())) {
+            ++received[static_cast<size_t>(value)];
+          }
+        }));
+      }
+      std::vector<std::unique_ptr<Caller>> producers;
+      for (int i = 0; i < 3; ++i) {
+        producers.push_back(std::make_unique<Caller>([&channel, i] {
+          for (int j = 0; j < kEach; ++j) {
+            EXPECT_EQ(channel.Send(Context(), i * kEach + j), absl::OkStatus());
+          }
+        }));
+      }
+      producers.clear();
+      channel.Close();
+    }
+    for (const std::atomic<int>& count : received) ASSERT_EQ(count, 1);
+  }
+}
+
+TEST(ChannelDeathTest, BadInputDies) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(Channel<int>(-1), "channel::Channel: capacity is -1");
+}
+
+}  // namespace
+}  // namespace cohort::channel

@@ -1,0 +1,88 @@
+// From values to the cases of an operation, and back. Internal.
+
+#ifndef COHORT_CHANNEL_INTERNAL_CASE_H_
+#define COHORT_CHANNEL_INTERNAL_CASE_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cohort/channel/internal/core.h"
+#include "cohort/context/context.h"
+
+namespace cohort::channel {
+
+template <class T>
+class Channel;
+
+namespace internal {
+
+absl::Status ClosedToSend();
+absl::Status ClosedAndEmpty();
+
+// Carries out the only case: blocks for it with a context, and is UNAVAILABLE
+// without one if it is not ready.
+absl::Status RunOne(const Context* context, Case& action);
+
+// A value in a box. Puts it back to where it was if it has not been sent.
+template <class T>
+class Boxed {
+ public:
+  explicit Boxed(T& value)
+      : origin_(&value), box_(std::make_unique<BoxOf<T>>(std::move(value))) {}
+  ~Boxed() {
+    if (sent()) return;
+    std::destroy_at(origin_);
+    std::construct_at(origin_, std::move(static_cast<BoxOf<T>&>(*box_).value));
+  }
+  Boxed(const Boxed&) = delete;
+  Boxed& operator=(const Boxed&) = delete;
+
+  bool sent() const { return box_ == nullptr; }
+
+ private:
+  friend struct Access;
+  T* const origin_;
+  std::unique_ptr<Box> box_;
+};
+
+// The place for a box that is to come.
+template <class T>
+class Unboxed {
+ public:
+  bool received() const { return box_ != nullptr; }
+  // OUT_OF_RANGE if none has come.
+  absl::StatusOr<T> Get() && {
+    if (!received()) return ClosedAndEmpty();
+    return std::move(static_cast<BoxOf<T>&>(*box_).value);
+  }
+
+ private:
+  friend struct Access;
+  std::unique_ptr<Box> box_;
+};
+
+struct Access {
+  template <class T>
+  static Core* CoreOf(Channel<T>* channel) {
+    return channel == nullptr ? nullptr : &channel->core_;
+  }
+  template <class T>
+  static Case SendCase(Channel<T>* channel, Boxed<T>& boxed) {
+    return {.channel = CoreOf(channel),
+            .direction = Direction::kSend,
+            .box = &boxed.box_};
+  }
+  template <class T>
+  static Case ReceiveCase(Channel<T>* channel, Unboxed<T>& received) {
+    return {.channel = CoreOf(channel),
+            .direction = Direction::kReceive,
+            .box = &received.box_};
+  }
+};
+
+}  // namespace internal
+}  // namespace cohort::channel
+
+#endif  // COHORT_CHANNEL_INTERNAL_CASE_H_

@@ -1,0 +1,288 @@
+// The stages: what each makes of its input, and how it ends.
+
+#include "cohort/channel/pipeline.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "cohort/channel/channel.h"
+#include "cohort/context/context.h"
+#include "cohort/sync/test_util.h"
+#include "gtest/gtest.h"
+
+namespace cohort::channel {
+namespace {
+
+using ::cohort::testing::Caller;
+
+const absl::Status kStop = absl::AbortedError("stop");
+constexpr int kPlenty = 100;
+
+using Ints = std::vector<int>;
+
+// A channel that has these and is closed.
+std::unique_ptr<Channel<int>> Of(const Ints& values) {
+  auto channel = std::make_unique<Channel<int>>(kPlenty);
+  EXPECT_EQ(Feed(Context(), values, *channel), absl::OkStatus());
+  return channel;
+}
+
+// Everything that comes until it is closed.
+template <class T>
+std::vector<T> Rest(Channel<T>& channel) {
+  std::vector<T> values;
+  for (T& value : channel) values.push_back(std::move(value));
+  return values;
+}
+
+bool IsOdd(int value) { return value % 2 != 0; }
+
+TEST(PipelineTest, FeedSendsARange) {
+  EXPECT_EQ(Rest(*Of({1, 2, 3})), (Ints{1, 2, 3}));
+  EXPECT_EQ(Rest(*Of({})), Ints());
+  Channel<std::string> strings(2);
+  const char* const array[] = {"a", "b"};
+  EXPECT_EQ(Feed(Context(), array, strings), absl::OkStatus());
+  EXPECT_EQ(Rest(strings), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(PipelineTest, MapMakesOneOfEach) {
+  Channel<std::string> out(kPlenty);
+  EXPECT_EQ(Map(Context(), *Of({1, 2}), out,
+                [](int value) { return absl::StrCat(value); }),
+            absl::OkStatus());
+  EXPECT_EQ(Rest(out), (std::vector<std::string>{"1", "2"}));
+}
+
+TEST(PipelineTest, FilterAndTakeAndSkip) {
+  const auto run = [](auto stage) {
+    Channel<int> out(kPlenty);
+    EXPECT_EQ(stage(*Of({1, 3, 4, 5, 6}), out), absl::OkStatus());
+    return Rest(out);
+  };
+  const Context context;
+  using In = Channel<int>;
+  EXPECT_EQ(
+      run([&](In& in, In& out) { return Filter(context, in, out, IsOdd); }),
+      (Ints{1, 3, 5}));
+  EXPECT_EQ(run([&](In& in, In& out) { return TakeN(context, in, 2, out); }),
+            (Ints{1, 3}));
+  EXPECT_EQ(run([&](In& in, In& out) { return TakeN(context, in, 9, out); }),
+            (Ints{1, 3, 4, 5, 6}));
+  EXPECT_EQ(run([&](In& in, In& out) { return TakeN(context, in, 0, out); }),
+            Ints());
+  EXPECT_EQ(
+      run([&](In& in, In& out) { return TakeWhile(context, in, out, IsOdd); }),
+      (Ints{1, 3}));
+  EXPECT_EQ(run([&](In& in, In& out) { return SkipN(context, in, 3, out); }),
+            (Ints{5, 6}));
+  EXPECT_EQ(run([&](In& in, In& out) { return SkipN(context, in, 9, out); }),
+            Ints());
+  EXPECT_EQ(
+      run([&](In& in, In& out) { return SkipWhile(context, in, out, IsOdd); }),
+      (Ints{4, 5, 6}));
+}
+
+TEST(PipelineTest, FanInTakesFromAll) {
+  const auto a = Of({1, 2});
+  const auto b = Of({});
+  const auto c = Of({10, 20});
+  Channel<int> out(kPlenty);
+  EXPECT_EQ(FanIn(Context(), {a.get(), b.get(), c.get()}, out),
+            absl::OkStatus());
+  Ints values = Rest(out);
+  EXPECT_LT(std::find(values.begin(), values.end(), 1),
+            std::find(values.begin(), values.end(), 2));
+  EXPECT_LT(std::find(values.begin(), values.end(), 10),
+            std::find(values.begin(), values.end(), 20));
+  std::sort(values.begin(), values.end());
+  EXPECT_EQ(values, (Ints{1, 2, 10, 20}));
+}
+
+TEST(PipelineTest, FanInOfNothingIsAtItsEnd) {
+  Channel<int> out;
+  EXPECT_EQ(FanIn(Context(), {}, out), absl::OkStatus());
+  EXPECT_TRUE(out.closed());
+}
+
+TEST(PipelineTest, FanOutCopies) {
+  Channel<int> a(kPlenty);
+  Channel<int> b;
+  Caller stage([&] {
+    EXPECT_EQ(FanOut(Context(), *Of({1, 2, 3}), {&a, &b}), absl::OkStatus());
+  });
+  EXPECT_EQ(Rest(b), (Ints{1, 2, 3}));
+  EXPECT_EQ(Rest(a), (Ints{1, 2, 3}));
+}
+
+TEST(PipelineTest, TeeCopiesToTwo) {
+  Channel<int> a(kPlenty);
+  Channel<int> b(kPlenty);
+  EXPECT_EQ(Tee(Context(), *Of({1, 2}), a, b), absl::OkStatus());
+  EXPECT_EQ(Rest(a), (Ints{1, 2}));
+  EXPECT_EQ(Rest(b), (Ints{1, 2}));
+}
+
+TEST(PipelineTest, FanOutGoesOnWithoutAnOutputThatIsClosed) {
+  Channel<int> a(kPlenty);
+  Channel<int> b(kPlenty);
+  a.Close();
+  EXPECT_EQ(FanOut(Context(), *Of({1, 2}), {&a, &b}), absl::OkStatus());
+  EXPECT_EQ(Rest(a), Ints());
+  EXPECT_EQ(Rest(b), (Ints{1, 2}));
+}
+
+TEST(PipelineTest, FanOutDealGivesEachValueToOne) {
+  Channel<std::unique_ptr<int>> in(3);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(in.TrySend(std::make_unique<int>(i)), absl::OkStatus());
+  }
+  in.Close();
+  Channel<std::unique_ptr<int>> full;  // nobody receives there
+  Channel<std::unique_ptr<int>> out(kPlenty);
+  Channel<std::unique_ptr<int>> closed(kPlenty);
+  closed.Close();
+  EXPECT_EQ(FanOutDeal(Context(), in, {&full, &out, &closed}),
+            absl::OkStatus());
+  EXPECT_EQ(Rest(out).size(), 3u);
+}
+
+TEST(PipelineTest, MapReduceFolds) {
+  const auto word = [](int value) { return absl::StrCat("<", value, ">"); };
+  const auto join = [](std::string all, const std::string& one) {
+    return all + one;
+  };
+  EXPECT_EQ(
+      MapReduce(Context(), *Of({1, 2}), word, std::string("x"), join).value(),
+      "x<1><2>");
+  EXPECT_EQ(MapReduce(Context(), *Of({}), word, std::string("x"), join).value(),
+            "x");
+}
+
+TEST(PipelineTest, AnErrorOfAFunctionEndsTheStage) {
+  const auto fail_at_2 = [](int value) -> absl::StatusOr<int> {
+    if (value == 2) return kStop;
+    return value;
+  };
+  const auto in = Of({1, 2, 3});
+  Channel<int> out(kPlenty);
+  EXPECT_EQ(Map(Context(), *in, out, fail_at_2), kStop);
+  EXPECT_EQ(Rest(out), (Ints{1}));
+  EXPECT_TRUE(in->closed());
+  EXPECT_EQ(MapReduce(Context(), *Of({1, 2, 3}), fail_at_2, 0, std::plus<>())
+                .status(),
+            kStop);
+  EXPECT_EQ(MapReduce(
+                Context(), *Of({1, 2, 3}), [](int value) { return value; }, 0,
+                [&](int, int value) { return fail_at_2(value); })
+                .status(),
+            kStop);
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+
+TEST(PipelineTest, AnExceptionOfAFunctionLeavesTheStageAndClosesItsChannels) {
+  Channel<int> in(1);
+  EXPECT_EQ(in.TrySend(1), absl::OkStatus());
+  Channel<int> out(1);
+  EXPECT_THROW(Map(Context(), in, out,
+                   [](int) -> int { throw std::runtime_error("map"); })
+                   .IgnoreError(),
+               std::runtime_error);
+  EXPECT_TRUE(in.closed());
+  EXPECT_TRUE(out.closed());
+}
+
+#endif  // ABSL_HAVE_EXCEPTIONS
+
+TEST(PipelineTest, TheContextEndsTheStage) {
+  CancelScope scope = WithCancel(Context());
+  Channel<int> in;
+  Channel<int> out;
+  Caller stage([&] { EXPECT_EQ(Map(scope.context(), in, out, IsOdd), kStop); });
+  EXPECT_EQ(in.Send(Context(), 1), absl::OkStatus());
+  scope.Cancel(kStop);
+  stage.Join();
+  EXPECT_TRUE(in.closed());
+  EXPECT_TRUE(out.closed());
+}
+
+// From its end upwards, without a context.
+TEST(PipelineTest, WhoeverNeedsNoMoreEndsTheStagesBefore) {
+  Channel<int> numbers;
+  Channel<int> odd;
+  Channel<int> firsts;
+  Caller feed([&] {
+    EXPECT_EQ(Feed(Context(), Ints(1'000'000, 1), numbers), absl::OkStatus());
+  });
+  Caller filter([&] {
+    EXPECT_EQ(Filter(Context(), numbers, odd, IsOdd), absl::OkStatus());
+  });
+  Caller take(
+      [&] { EXPECT_EQ(TakeN(Context(), odd, 3, firsts), absl::OkStatus()); });
+  EXPECT_EQ(Rest(firsts), (Ints{1, 1, 1}));
+}
+
+TEST(PipelineTest, TheNumberOfStagesIsUpToTheUser) {
+  constexpr int kStages = 20;
+  std::vector<std::unique_ptr<Channel<int>>> channels;
+  for (int i = 0; i <= kStages; ++i) {
+    channels.push_back(std::make_unique<Channel<int>>());
+  }
+  std::vector<std::unique_ptr<Caller>> stages;
+  for (size_t i = 0; i < kStages; ++i) {
+    stages.push_back(std::make_unique<Caller>([&, i] {
+      EXPECT_EQ(Map(Context(), *channels[i], *channels[i + 1],
+                    [](int value) { return value + 1; }),
+                absl::OkStatus());
+    }));
+  }
+  Caller feed([&] {
+    EXPECT_EQ(Feed(Context(), Ints{0, 100}, *channels[0]), absl::OkStatus());
+  });
+  EXPECT_EQ(Rest(*channels[kStages]), (Ints{20, 120}));
+}
+
+TEST(PipelineDeathTest, BadInputDies) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Channel<int> in;
+  Channel<int> out;
+  EXPECT_DEATH(TakeN(Context(), in, -1, out).IgnoreError(),
+               "channel::TakeN: n");
+  EXPECT_DEATH(SkipN(Context(), in, -1, out).IgnoreError(),
+               "channel::SkipN: n");
+}
+
+// Whichever of the two comes first would close what the other one writes to.
+TEST(PipelineDeathTest, AChannelHasOneStageAtEachEnd) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        Channel<int> out(kPlenty);
+        Feed(Context(), Ints{1}, out).IgnoreError();
+        Map(Context(), *Of({1}), out, IsOdd).IgnoreError();
+      },
+      "channel::Map writes where channel::Feed writes");
+  EXPECT_DEATH(
+      {
+        Channel<int> in;
+        Channel<int> out;
+        in.Close();
+        Filter(Context(), in, out, IsOdd).IgnoreError();
+        TakeN(Context(), in, 1, out).IgnoreError();
+      },
+      "channel::TakeN reads what channel::Filter reads");
+}
+
+}  // namespace
+}  // namespace cohort::channel
