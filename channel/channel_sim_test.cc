@@ -371,7 +371,7 @@ TEST(ChannelQuiescentSimTest, DestructionWithAWaiterDies) {
       {.schedules = 1, .time = sim::Time::kQuiescent, .shrink = false}, [] {
         auto channel = std::make_unique<Channel<int>>();
         Caller receiver(
-            [&channel] { channel->Receive(Context()).IgnoreError(); });
+            [raw = channel.get()] { raw->Receive(Context()).IgnoreError(); });
         sync::SleepFor(kMoment);
         channel.reset();
       });

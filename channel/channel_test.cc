@@ -83,7 +83,7 @@ TEST(ChannelTest, WhatIsNotSentIsWhereItWas) {
 
 // Neither assignable nor default constructible.
 struct Fixed {
-  explicit Fixed(int number) : number(number) {}
+  explicit Fixed(int n) : number(n) {}
   const int number;
 };
 

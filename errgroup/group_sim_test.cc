@@ -1135,11 +1135,18 @@ TEST(GroupNestingSimTest, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
     outer.Go([&] {
       made = std::make_unique<Group>(Options{.executor = &elsewhere});
       made->Go([&outer] { EXPECT_EQ(outer.Go([] {}), Admission::kAccepted); });
+      // A maker itself, which may end before and after its own.
+      made->Go([&outer, &elsewhere] {
+        Group inner(Options{.executor = &elsewhere});
+        inner.Go(
+            [&outer] { EXPECT_EQ(outer.Go([] {}), Admission::kAccepted); });
+        EXPECT_EQ(inner.Wait(WaitPolicy::kPark), absl::OkStatus());
+      });
     });
     EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
     EXPECT_EQ(made->Wait(WaitPolicy::kPark), absl::OkStatus());
     EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
-    EXPECT_EQ(outer.stats().succeeded, 2);
+    EXPECT_EQ(outer.stats().succeeded, 3);
   });
 }
 

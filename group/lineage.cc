@@ -7,10 +7,8 @@
 
 namespace cohort::group_internal {
 
-// Those that have ended are left out, here and in End: a chain of tasks that
-// each make the group of the next one does not grow.
 Lineage::Lineage(const Core* core, sync::RefPtr<Lineage> maker)
-    : core_(core), maker_(Running(std::move(maker))) {}
+    : core_(core), maker_(std::move(maker)) {}
 
 void Lineage::Unref() {
   if (references_.Unref()) delete this;
@@ -23,6 +21,8 @@ void Lineage::End() {
     core_ = nullptr;
     maker = maker_;
   }
+  // Leaves out those that have ended: a chain of tasks that each make the group
+  // of the next one does not grow.
   maker = Running(std::move(maker));
   sync::MutexLock lock(&mutex_);
   std::swap(maker, maker_);

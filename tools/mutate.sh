@@ -11,7 +11,8 @@
 #   --check       see that each of them still applies, and no more
 #   --page        write docs/mutation/NAME.md for each list that was run
 #   --quick       without sanitizers, which are the last resort
-#   --dir=DIR     keep the copy and Bazel's output there for the next run
+#   --dir=DIR     keep the copy, Bazel's output and the verdicts there for the
+#                 next run, which does not repeat what it would find again
 #
 # Further flags for Bazel are taken from $BAZEL_FLAGS. Nothing goes into its disk
 # cache unless they say so.
@@ -233,17 +234,41 @@ run_stage() {
     "$dir/events")
 }
 
+# What is known of a mutant, or of none, in a stage: by the files of the copy and
+# the lines of both. Of the same it would be the same.
+key_of() {
+  printf '%s\n' "$tree" "$@" | sha256sum | cut -c 1-32
+}
+
+recall() {
+  local line
+  line="$(grep -m 1 "^$1 " "$dir/verdicts" 2>/dev/null)" || return
+  read -r _ verdict by <<<"$line"
+}
+
 # Runs a stage on those of a list that the stages before have left.
 run_mutants() {
-  local suite="$1" stage="$2" i file began problem
+  local suite="$1" stage="$2" i file began problem key
   local -A patched=()
-  run_stage "$stage"
-  [[ $verdict == survived ]] || {
-    cat "$dir/log"
-    die "$suite: without any mutant: $stage: $verdict: $by"
-  }
+  key="$(key_of "$stage" "")"
+  if ! recall "$key"; then
+    run_stage "$stage"
+    [[ $verdict == survived ]] || {
+      cat "$dir/log"
+      die "$suite: without any mutant: $stage: $verdict: $by"
+    }
+    echo "$key $verdict" >>"$dir/verdicts"
+  fi
   for i in "${chosen[@]}"; do
     [[ ${suites[i]} == "$suite" && ${verdicts[i]} =~ survived|hung ]] || continue
+    key="$(key_of "$stage" "${diffs[i]}")"
+    if recall "$key"; then
+      if [[ $verdict != survived ]]; then
+        verdicts[i]=$verdict
+        killers[i]=$by
+      fi
+      continue
+    fi
     apply_mutant "$i" || die "${titles[i]}: $problem"
     began=$SECONDS
     for file in "${!patched[@]}"; do
@@ -255,6 +280,8 @@ run_mutants() {
       "$suite" "${titles[i]}" "${by:+ | $by}"
     if [[ $verdict == broken ]]; then
       grep -m 3 'error:' "$dir/log" || tail -n 20 "$dir/log"
+    else
+      echo "$key $verdict $by" >>"$dir/verdicts"
     fi
     if [[ $verdict != survived ]]; then
       verdicts[i]=$verdict
@@ -276,6 +303,10 @@ prepare() {
     done | tar -c --null -T - | tar -x -C "$copy"
   rm -rf "$original"
   for file in $files; do install -D "$copy/$file" "$original/$file"; done
+  # Without what only describes: to give a reason changes no verdict.
+  tree="$(cd "$copy" && find . -type f ! -name '*.md' ! -name '*.mutants' \
+    ! -path './docs/*' ! -path './tools/*' -print0 | sort -z |
+    xargs -0 sha256sum | sha256sum)"
 }
 
 finish() {
