@@ -81,8 +81,8 @@ template <ValueTaskRange R>
 // are the elements of one range.
 //
 // If all fail, the error has the code of the one that failed last, and the text
-// of all of them, that one first. If the context ends before any succeeds, it
-// is the cause. INVALID_ARGUMENT for no functions at all.
+// of all of them, that one first. If the end of the context kept one of them
+// from that, it is the cause. INVALID_ARGUMENT for no functions at all.
 template <class... F>
   requires ValueTasks<F...>
 auto Race(const Context& context, F&&... functions) {

@@ -268,6 +268,21 @@ TEST(CallbacksSimTest, B46_ADetachedLoserUsesNothingOfTheCaller) {
   });
 }
 
+TEST(CallbacksSimTest, B46_ADetachedCallWaitsForNoLoser) {
+  Explore(2000, [] {
+    CancelScope gate = WithCancel(Context());
+    const absl::StatusOr<int> result = RaceDetached(
+        Context(),
+        [gate = gate.context()] {
+          gate.AwaitDone();
+          return 1;
+        },
+        [] { return 2; });
+    EXPECT_EQ(*result, 2);
+    gate.Cancel();
+  });
+}
+
 // A pool of one thread that is told of a wait replaces it at once.
 TEST(CallbacksSimTest, ADetachedCallAnnouncesThatItWaits) {
   sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {

@@ -284,6 +284,17 @@ TEST(RaceTest, ASuccessIsNotGivenUpForACancellation) {
   }
 }
 
+TEST(RaceTest, AFailureIsNotHiddenByACancellation) {
+  CancelScope scope = WithCancel(Context());
+  const absl::Status status =
+      Race(scope.context(), [&scope]() -> absl::StatusOr<int> {
+        scope.Cancel(absl::AbortedError("outside"));
+        return absl::NotFoundError("a");
+      }).status();
+  EXPECT_EQ(status, absl::NotFoundError(
+                        "callbacks::Race: 1 error(s) occurred: [0] {a}"));
+}
+
 TEST(RaceTest, TheCauseIsWhatACancelledRaceReturns) {
   CancelScope scope = WithCancel(Context());
   absl::BlockingCounter started(2);
