@@ -14,9 +14,10 @@ LAYERS = {
     "callbacks": _BELOW_GROUPS,
     "hunch": _BELOW_GROUPS,
     "schedgroup": _BELOW_GROUPS,
-    "channel": _BELOW_PRIMITIVES,
     "semaphore": _BELOW_PRIMITIVES,
     "singleflight": _BELOW_PRIMITIVES,
+    "cyclicbarrier": _BELOW_PRIMITIVES,
+    "channel": _BELOW_PRIMITIVES,
     "sim": ["sync"],
 }
 

@@ -13,9 +13,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/cyclicbarrier/cyclic_barrier.h"
 #include "cohort/errgroup/group.h"
 #include "cohort/errgroup/wait_group.h"
 #include "cohort/executor/executor.h"
@@ -229,6 +231,25 @@ TEST(Scenario, S10_ThreeTasksAtTimes) {
     }
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(out, "1 2 3");
+  });
+}
+
+TEST(Scenario, S11_ABarrierOfTenForFiveRounds) {
+  Simulate(20, [] {
+    int count = 0;
+    cyclicbarrier::CyclicBarrier barrier(10, [&count] { ++count; });
+    errgroup::Group group;
+    for (int i = 0; i < 10; ++i) {
+      group.Go([&barrier](const Context& context) {
+        for (int round = 0; round < 5; ++round) {
+          const absl::StatusOr<int> index = barrier.Await(context);
+          if (!index.ok()) return index.status();
+        }
+        return absl::OkStatus();
+      });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(count, 5);
   });
 }
 

@@ -1,0 +1,5 @@
+#include "cohort/cyclicbarrier/cyclic_barrier.h"
+
+void Use() {
+  cohort::cyclicbarrier::CyclicBarrier barrier(2, [](int) {});
+}

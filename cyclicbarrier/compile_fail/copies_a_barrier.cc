@@ -1,0 +1,6 @@
+#include "cohort/cyclicbarrier/cyclic_barrier.h"
+
+void Use() {
+  cohort::cyclicbarrier::CyclicBarrier barrier(2);
+  cohort::cyclicbarrier::CyclicBarrier copy = barrier;
+}

@@ -1,0 +1,7 @@
+#include "cohort/context/context.h"
+#include "cohort/cyclicbarrier/cyclic_barrier.h"
+
+void Use() {
+  cohort::cyclicbarrier::CyclicBarrier barrier(2);
+  barrier.Await(cohort::Context());
+}

@@ -1,0 +1,143 @@
+// A place where threads wait for each other, again and again.
+//
+//   cohort::cyclicbarrier::CyclicBarrier barrier(3, [&] { grid.Swap(); });
+//   … in each of three threads:
+//   while (!grid.stable()) {
+//     ComputeMyPart(grid);
+//     absl::StatusOr<int> index = barrier.Await(context);
+//     if (!index.ok()) return index.status();
+//   }
+//
+// Use a group for each step instead where the work of a step can be a task:
+// no thread then stands still for the slowest.
+
+#ifndef COHORT_CYCLICBARRIER_CYCLIC_BARRIER_H_
+#define COHORT_CYCLICBARRIER_CYCLIC_BARRIER_H_
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cohort/context/context.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort::cyclicbarrier {
+
+// What a barrier does at the end of each round: () -> void or absl::Status, any
+// number of times.
+template <class F>
+concept BarrierAction = std::invocable<F&> &&
+                        (std::same_as<std::invoke_result_t<F&>, void> ||
+                         std::same_as<std::invoke_result_t<F&>, absl::Status>);
+
+// Lets go so many parties at once: the last to arrive runs the action, and then
+// all return, and the next round begins. A round has one outcome: either each
+// of its parties gets an index, or each gets an error, and the barrier is
+// broken.
+//
+// Blocks?        Await does, until all have arrived and the action has ended;
+//                it announces it with a BlockingScope. Nothing else does.
+// Cancellation?  Whoever's context ends in Await returns at once, and breaks
+//                the round, also while the action runs. A context that is done
+//                on arrival is no arrival, and breaks nothing.
+// Order?         Parties leave in any order. Who comes while the action runs is
+//                of a later round, and waits for its beginning.
+// On error?      A broken round is ABORTED, with the reason in its text. Whose
+//                own context has ended gets the cause instead, and whoever ran
+//                the action what that returned; an exception that leaves it is
+//                kInternal. From then on Await fails with the same ABORTED,
+//                until Reset.
+// Thread safety  All methods, from any thread. One action runs at a time.
+// Memory order   What happened before an Await is visible to the action of its
+//                round, and that, to whoever returns an index from that round.
+// Destruction    Dies while somebody waits. No call may be under way.
+//
+// Fewer parties than one, a null action, and Await inside the action are
+// contract violations, and die. More threads may await than there are parties.
+// Parties that are tasks need an executor that starts all of them: see
+// docs/progress.md.
+//
+// From marusama/cyclicbarrier. What differs: Await tells in which place one
+// arrived; a thread too many is of the next round; a failing action releases
+// the others; a broken or reset round is so for all of its parties.
+class CyclicBarrier {
+ public:
+  explicit CyclicBarrier(int parties) : CyclicBarrier(parties, [] {}) {}
+
+  template <BarrierAction F>
+  CyclicBarrier(int parties, F action)
+      : CyclicBarrier(parties, ToAction(std::move(action))) {}
+
+  ~CyclicBarrier();
+  CyclicBarrier(const CyclicBarrier&) = delete;
+  CyclicBarrier& operator=(const CyclicBarrier&) = delete;
+
+  // Waits for the other parties. Returns how many of the round came before: 0
+  // for the first, parties() - 1 for the one that ran the action.
+  absl::StatusOr<int> Await(const Context& context);
+
+  // Begins a new round, on a broken barrier too. Those who wait get ABORTED;
+  // an action that runs is let finish, and its round is broken all the same.
+  void Reset();
+
+  int parties() const { return parties_; }
+  // How many have arrived in this round.
+  int waiting() const;
+  bool broken() const;
+
+ private:
+  using Action = absl::AnyInvocable<absl::Status()>;
+
+  // Kept by whoever has arrived in it: by the time they look there may be
+  // another.
+  struct Round {
+    int arrived = 0;
+    std::optional<absl::Status> outcome = std::nullopt;  // none while it lasts
+  };
+
+  CyclicBarrier(int parties, Action action);
+
+  // Null for a callable that is null. (A lambda without captures compares with
+  // nullptr as the function pointer that it can become.)
+  template <class F>
+  static Action ToAction(F action) {
+    if constexpr (!std::is_empty_v<F> && requires { action == nullptr; }) {
+      if (action == nullptr) return nullptr;
+    }
+    return [action = std::move(action)]() mutable {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&>>) {
+        std::invoke(action);
+        return absl::OkStatus();
+      } else {
+        return std::invoke(action);
+      }
+    };
+  }
+
+  absl::Status RunAction(Round& round);
+  // Ends the round, which no party has broken yet.
+  void End(const absl::Status& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const int parties_;
+  Action action_;  // used by the actor alone
+
+  mutable sync::Mutex mutex_;
+  sync::CondVar changed_;
+  // The one that goes on, and what is in it: this round's, and only broken ones
+  // are over. Replaced by a new one then.
+  std::shared_ptr<Round> round_ ABSL_GUARDED_BY(mutex_);
+  // Who runs the action.
+  std::optional<sync::ThreadId> actor_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace cohort::cyclicbarrier
+
+#endif  // COHORT_CYCLICBARRIER_CYCLIC_BARRIER_H_

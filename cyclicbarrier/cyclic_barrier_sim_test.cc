@@ -1,0 +1,331 @@
+// CyclicBarrier on every schedule that the search comes across. The names with
+// numbers are those of docs/immunity.md.
+
+#include <array>
+#include <cstddef>
+#include <deque>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/cyclicbarrier/cyclic_barrier.h"
+#include "cohort/executor/pools.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
+#include "gtest/gtest.h"
+
+namespace cohort::cyclicbarrier {
+namespace {
+
+using ::cohort::testing::Caller;
+
+constexpr absl::Duration kMoment = absl::Milliseconds(1);
+
+absl::Status Cause() { return absl::UnknownError("the test says so"); }
+
+// A complete search, which is a proof for the body.
+void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body) {
+  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
+                                           .schedules = 1'000'000,
+                                           .stale_loads = false,
+                                           .spurious_wake_ups = 0},
+                                          body);
+  EXPECT_TRUE(result.complete);
+  EXPECT_GT(result.schedules, 1);
+  ::testing::Test::RecordProperty("schedules",
+                                  std::to_string(result.schedules));
+}
+
+// A barrier of two, and what has come of all its rounds.
+class Two {
+ public:
+  // The action fails the first `failures` times, and in every other way of
+  // failing that there is.
+  explicit Two(int failures = 0)
+      : failures_(failures), barrier_(2, [this] { return Act(); }) {}
+
+  absl::StatusOr<int> Await(const Context& context) {
+    const absl::StatusOr<int> index = barrier_.Await(context);
+    if (index.ok()) {
+      ++left_[static_cast<size_t>(*index)];
+    } else if (index.status() != Failure()) {
+      EXPECT_TRUE(absl::IsAborted(index.status()) ||
+                  index.status() == context.cause())
+          << index.status();
+    }
+    return index;
+  }
+
+  void Reset() { barrier_.Reset(); }
+  bool broken() const { return barrier_.broken(); }
+
+  // How many rounds have passed, after the last. Each has let both of its
+  // parties go, and none only one.
+  int Passed() {
+    EXPECT_EQ(left_[0], left_[1]);
+    EXPECT_LE(left_[0], acted_.Read());
+    return left_[0];
+  }
+
+ private:
+  static absl::Status Failure() { return absl::DataLossError("action"); }
+
+  absl::Status Act() {
+    EXPECT_EQ(++acting_, 1);
+    ++acted_.Write();
+    sync::Point("acting");
+    --acting_;
+    return failures_-- > 0 ? Failure() : absl::OkStatus();
+  }
+
+  int failures_;
+  CyclicBarrier barrier_;
+  sync::Atomic<int> acting_ = 0;
+  sync::Shared<int> acted_;
+  std::array<sync::Atomic<int>, 2> left_;
+};
+
+TEST(CyclicBarrierSimTest, WhatEachDidBeforeIsVisibleToAllAfter) {
+  sim::Explore({.schedules = 3000}, [] {
+    constexpr int kParties = 3;
+    std::array<sync::Shared<int>, kParties> parts;
+    sync::Shared<int> sum(0);
+    CyclicBarrier barrier(kParties, [&] {
+      for (const sync::Shared<int>& part : parts) sum.Write() += part.Read();
+    });
+    const auto run = [&](size_t self) {
+      int indices = 0;
+      for (int round = 1; round <= 2; ++round) {
+        parts[self].Write() = round;
+        const absl::StatusOr<int> index = barrier.Await(Context());
+        EXPECT_TRUE(index.ok());
+        indices += *index;
+        EXPECT_EQ(sum.Read(), round == 1 ? 3 : 9);
+      }
+      EXPECT_GE(indices, 0);
+      EXPECT_LE(indices, 4);
+    };
+    Caller one([&] { run(1); });
+    Caller two([&] { run(2); });
+    run(0);
+  });
+}
+
+TEST(CyclicBarrierSimTest, B61_MoreThreadsThanParties) {
+  sim::Explore({.schedules = 5000}, [] {
+    Two barrier;
+    {
+      std::deque<Caller> callers;
+      for (int i = 0; i < 4; ++i) {
+        callers.emplace_back(
+            [&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
+      }
+    }
+    EXPECT_EQ(barrier.Passed(), 2);
+  });
+}
+
+TEST(CyclicBarrierSimTest, TheNextRoundDoesNotTakeFromTheLast) {
+  sim::Explore({.schedules = 3000}, [] {
+    Two barrier;
+    const auto three = [&] {
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_TRUE(barrier.Await(Context()).ok());
+      }
+    };
+    {
+      Caller other(three);
+      three();
+    }
+    EXPECT_EQ(barrier.Passed(), 3);
+  });
+}
+
+TEST(CyclicBarrierSimTest, B59_AnActionThatFailsReleasesAll) {
+  sim::Explore({.schedules = 3000}, [] {
+    Two barrier(1);
+    absl::Status theirs;
+    Caller other([&] { theirs = barrier.Await(Context()).status(); });
+    const absl::Status ours = barrier.Await(Context()).status();
+    other.Join();
+    EXPECT_EQ(absl::IsAborted(ours), absl::IsDataLoss(theirs));
+    EXPECT_EQ(absl::IsAborted(theirs), absl::IsDataLoss(ours));
+    EXPECT_TRUE(barrier.broken());
+    EXPECT_EQ(barrier.Passed(), 0);
+  });
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+
+TEST(CyclicBarrierSimTest, B59_AnActionThatThrowsReleasesAll) {
+  sim::Explore({.schedules = 3000}, [] {
+    CyclicBarrier barrier(2, [] { throw std::runtime_error("boom"); });
+    absl::Status theirs;
+    Caller other([&] { theirs = barrier.Await(Context()).status(); });
+    const absl::Status ours = barrier.Await(Context()).status();
+    other.Join();
+    EXPECT_EQ(absl::IsAborted(ours), absl::IsInternal(theirs));
+    EXPECT_EQ(absl::IsAborted(theirs), absl::IsInternal(ours));
+    EXPECT_TRUE(barrier.broken());
+  });
+}
+
+#endif  // ABSL_HAVE_EXCEPTIONS
+
+// Of two parties one may give up, before, while or after the other comes, which
+// it may then have left alone.
+void OneGivesUp(const Context& context, absl::FunctionRef<void()> meanwhile) {
+  Two barrier;
+  CancelScope alone = WithCancel(Context());
+  absl::Status theirs;
+  Caller other([&] {
+    theirs = barrier.Await(context).status();
+    if (!theirs.ok()) {
+      EXPECT_EQ(theirs, Cause());
+      alone.Cancel(absl::NotFoundError("alone"));
+    }
+  });
+  Caller party([&] {
+    const absl::Status ours = barrier.Await(alone.context()).status();
+    EXPECT_TRUE(ours.ok() || absl::IsAborted(ours) || absl::IsNotFound(ours));
+  });
+  meanwhile();
+  other.Join();
+  party.Join();
+  EXPECT_EQ(barrier.Passed(), theirs.ok() ? 1 : 0);
+}
+
+TEST(CyclicBarrierSimTest, ACancellationRacesWithTheLastArrival) {
+  sim::Explore({.schedules = 5000}, [] {
+    CancelScope scope = WithCancel(Context());
+    OneGivesUp(scope.context(), [&] { scope.Cancel(Cause()); });
+  });
+}
+
+TEST(CyclicBarrierSimTest, ADeadlineRacesWithTheLastArrival) {
+  sim::Explore({.schedules = 3000}, [] {
+    CancelScope scope = WithTimeout(Context(), kMoment, Cause());
+    OneGivesUp(scope.context(), [] {});
+  });
+}
+
+TEST(CyclicBarrierSimTest, AResetRacesWithARound) {
+  sim::Explore({.schedules = 5000}, [] {
+    Two barrier;
+    const auto until_it_passes = [&] {
+      while (!barrier.Await(Context()).ok()) {
+      }
+    };
+    {
+      Caller one(until_it_passes);
+      Caller two(until_it_passes);
+      barrier.Reset();
+    }
+    EXPECT_EQ(barrier.Passed(), 1);
+    EXPECT_FALSE(barrier.broken());
+  });
+}
+
+// One outcome for each round, whatever happens in it.
+TEST(CyclicBarrierSimTest, CancelResetTimeoutAndFailureInOne) {
+  sim::Explore({.schedules = 20'000}, [] {
+    Two barrier(1);
+    CancelScope one = WithTimeout(Context(), kMoment, Cause());
+    CancelScope two = WithCancel(Context());
+    const auto run = [&](const Context& own, CancelScope& others) {
+      for (int i = 0; i < 3; ++i) {
+        if (!barrier.Await(own).ok()) barrier.Reset();
+      }
+      // Who has nobody left to wait for goes, too.
+      others.Cancel(Cause());
+    };
+    {
+      Caller first([&] { run(one.context(), two); });
+      Caller second([&] { run(two.context(), one); });
+      Caller canceller([&] { two.Cancel(Cause()); });
+      barrier.Reset();
+    }
+    EXPECT_LE(barrier.Passed(), 2);
+  });
+}
+
+// The pool's one thread is replaced at once, and not when the monitor comes.
+TEST(CyclicBarrierSimTest, ABlockedAwaitIsAnnounced) {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
+    CyclicBarrier barrier(3);
+    {
+      ElasticPool pool({.workers = 1});
+      for (int i = 0; i < 3; ++i) {
+        pool.Submit([&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
+      }
+    }
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
+  });
+}
+
+// Complete searches.
+
+TEST(CyclicBarrierProof, TwoPartiesTwoRounds) {
+  ExploreAll(sim::Strategy::DepthFirst(), [] {
+    Two barrier;
+    const auto two = [&] {
+      EXPECT_TRUE(barrier.Await(Context()).ok());
+      EXPECT_TRUE(barrier.Await(Context()).ok());
+    };
+    {
+      Caller other(two);
+      two();
+    }
+    EXPECT_EQ(barrier.Passed(), 2);
+  });
+}
+
+TEST(CyclicBarrierProof, B61_ThreeThreadsOfTwoParties) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    Two barrier;
+    const auto once = [&] { EXPECT_TRUE(barrier.Await(Context()).ok()); };
+    {
+      Caller a(once);
+      Caller b(once);
+      Caller c(once);
+      once();
+    }
+    EXPECT_EQ(barrier.Passed(), 2);
+  });
+}
+
+TEST(CyclicBarrierProof, ACancellationAndTheLastArrival) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    CancelScope scope = WithCancel(Context());
+    OneGivesUp(scope.context(), [&] { scope.Cancel(Cause()); });
+  });
+}
+
+TEST(CyclicBarrierProof, AResetAndARound) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    Two barrier;
+    const auto until_it_passes = [&] {
+      while (!barrier.Await(Context()).ok()) {
+      }
+    };
+    {
+      Caller other(until_it_passes);
+      Caller resets([&] { barrier.Reset(); });
+      until_it_passes();
+    }
+    EXPECT_EQ(barrier.Passed(), 1);
+  });
+}
+
+}  // namespace
+}  // namespace cohort::cyclicbarrier
