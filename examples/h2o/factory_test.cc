@@ -9,7 +9,6 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
-#include "cohort/group/types.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/test_util.h"
