@@ -8,6 +8,7 @@
 #ifndef COHORT_CHANNEL_SELECT_H_
 #define COHORT_CHANNEL_SELECT_H_
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -33,8 +34,9 @@ struct SelectAccess;
 // The cases of a Select: made where they are passed, and used once. The channel
 // of a case may be null: then it is never ready, as with Go's nil channels.
 //
-// A handler is called on the calling thread once its case has been carried out,
-// with no lock held. An exception of its own leaves Select.
+// A handler is called on the calling thread once its case has been carried out
+// and what was not sent is where it was, with no lock held. An exception of its
+// own leaves Select.
 
 template <class T, class F>
 class [[nodiscard]] ReceiveCase {
@@ -51,6 +53,7 @@ class [[nodiscard]] ReceiveCase {
   internal::Case Prepare() {
     return internal::Access::ReceiveCase(channel_, received_);
   }
+  void Settle() {}
   void Handle() { std::move(handler_)(std::move(received_).Get()); }
 
   Channel<T>* const channel_;
@@ -64,23 +67,28 @@ class [[nodiscard]] SendCase {
   static constexpr bool kIsOtherwise = false;
 
   SendCase(Channel<T>* channel, T& value, F handler)
-      : channel_(channel), handler_(std::move(handler)), boxed_(value) {}
+      : channel_(channel), value_(value), handler_(std::move(handler)) {}
   SendCase(const SendCase&) = delete;
   SendCase& operator=(const SendCase&) = delete;
 
  private:
   friend struct internal::SelectAccess;
   internal::Case Prepare() {
-    return internal::Access::SendCase(channel_, boxed_);
+    return internal::Access::SendCase(channel_, boxed_.emplace(value_));
+  }
+  void Settle() {
+    sent_ = boxed_->sent();
+    boxed_.reset();
   }
   void Handle() {
-    std::move(handler_)(boxed_.sent() ? absl::OkStatus()
-                                      : internal::ClosedToSend());
+    std::move(handler_)(sent_ ? absl::OkStatus() : internal::ClosedToSend());
   }
 
   Channel<T>* const channel_;
+  T& value_;
   F handler_;
-  internal::Boxed<T> boxed_;
+  std::optional<internal::Boxed<T>> boxed_;  // while Select looks for a case
+  bool sent_ = false;
 };
 
 template <class F>
@@ -95,6 +103,7 @@ class [[nodiscard]] OtherwiseCase {
  private:
   friend struct internal::SelectAccess;
   internal::Case Prepare() { return {}; }  // never ready
+  void Settle() {}
   void Handle() { std::move(handler_)(); }
 
   F handler_;
@@ -111,9 +120,9 @@ ReceiveCase<T, F> ReceiveFrom(Channel<T>& channel, F handler) {
   return {&channel, std::move(handler)};
 }
 
-// Sends `value`, and moves from it only then: ready if there is a place or a
-// receiver, or if the channel is closed. The handler is given what Send would
-// return.
+// Sends `value`, which must outlive the Select and is moved from only then:
+// ready if there is a place or a receiver, or if the channel is closed. The
+// handler is given what Send would return.
 template <class T, std::invocable<absl::Status> F>
 SendCase<T, F> SendTo(Channel<T>* channel, std::type_identity_t<T>&& value,
                       F handler) {
@@ -138,6 +147,11 @@ struct SelectAccess {
   template <class C>
   static Case Prepare(C& c) {
     return c.Prepare();
+  }
+  // Values that were not sent are where they were.
+  template <class C>
+  static void Settle(C& c) {
+    c.Settle();
   }
   template <class C>
   static void Handle(C& c) {
@@ -167,26 +181,25 @@ template <class... Cases>
            (... && !std::is_lvalue_reference_v<Cases>) &&
            (... + (Cases::kIsOtherwise ? 1 : 0)) <= 1)
 absl::StatusOr<size_t> Select(const Context& context, Cases&&... cases) {
-  constexpr std::array<bool, sizeof...(Cases)> kIsOtherwise = {
-      Cases::kIsOtherwise...};
   if (context.done()) return context.cause();
   std::array<internal::Case, sizeof...(Cases)> actions = {
       internal::SelectAccess::Prepare(cases)...};
-  std::optional<size_t> chosen;
+  absl::StatusOr<size_t> chosen;
   if constexpr ((... || Cases::kIsOtherwise)) {
-    chosen = internal::TryOne(absl::MakeSpan(actions));
-    for (size_t i = 0; i < kIsOtherwise.size() && !chosen.has_value(); ++i) {
-      if (kIsOtherwise[i]) chosen = i;
-    }
+    constexpr std::array<bool, sizeof...(Cases)> kIsOtherwise = {
+        Cases::kIsOtherwise...};
+    const size_t otherwise = static_cast<size_t>(
+        std::find(kIsOtherwise.begin(), kIsOtherwise.end(), true) -
+        kIsOtherwise.begin());
+    chosen = internal::TryOne(absl::MakeSpan(actions)).value_or(otherwise);
   } else {
-    absl::StatusOr<size_t> done =
-        internal::AwaitOne(context, absl::MakeSpan(actions));
-    if (!done.ok()) return done;
-    chosen = *done;
+    chosen = internal::AwaitOne(context, absl::MakeSpan(actions));
   }
+  (..., internal::SelectAccess::Settle(cases));
+  if (!chosen.ok()) return chosen;
   size_t index = 0;
   (..., (index++ == *chosen ? internal::SelectAccess::Handle(cases) : void()));
-  return *chosen;
+  return chosen;
 }
 
 // The same for any number of channels of one type. The index is that of the

@@ -296,9 +296,8 @@ TEST(WeightedSimTest, ARequestForMoreThanTheSizeHoldsNobodyUp) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(2);
     CancelScope scope = WithCancel(Context());
-    Caller large([&] {
-      EXPECT_EQ(semaphore.Acquire(scope.context(), 3), Cause());
-    });
+    Caller large(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 3), Cause()); });
     Await([&] { return semaphore.waiters() == 1; });
     {
       Caller closes([&] { semaphore.Resize(2); });

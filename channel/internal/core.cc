@@ -1,7 +1,6 @@
 #include "cohort/channel/internal/core.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,11 +24,12 @@
 namespace cohort::channel::internal {
 namespace {
 
-// By address would do as well, but would be another order in each simulated
-// run.
+sync::Atomic<uint64_t>* MakeCounter() { return new sync::Atomic<uint64_t>(0); }
+
+// By address would do as well, but that is another one in each simulated run.
 uint64_t NextNumber() {
-  static sync::Atomic<uint64_t> last = 0;
-  return last.fetch_add(uint64_t{1}, std::memory_order_relaxed);
+  return sync::ProcessWide<&MakeCounter>().fetch_add(uint64_t{1},
+                                                     sync::kRelaxed);
 }
 
 // More cases than that cost an allocation.
