@@ -485,7 +485,7 @@ TEST(CancelSimTest, ByAnErrorNothingElseStarts) {
 }
 
 TEST(CancelSimTest, InACallbackAboveMayWaitForTheGroupOrEndIt) {
-  for (const auto [waits, ends_it] :
+  for (const auto& [waits, ends_it] :
        {std::pair(true, false), std::pair(true, true),
         std::pair(false, true)}) {
     Explore(1500, [waits, ends_it] {
