@@ -219,6 +219,20 @@ TEST(CyclicBarrierSimTest, ADeadlineRacesWithTheLastArrival) {
   });
 }
 
+// Also those who learn of it from another one.
+TEST(CyclicBarrierSimTest, AllWhoseContextEndsAreToldWhy) {
+  sim::Explore({.schedules = 3000}, [] {
+    CyclicBarrier barrier(3);
+    CancelScope scope = WithCancel(Context());
+    const auto await = [&] {
+      EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
+    };
+    Caller one(await);
+    Caller two(await);
+    scope.Cancel(Cause());
+  });
+}
+
 TEST(CyclicBarrierSimTest, AResetRacesWithARound) {
   sim::Explore({.schedules = 5000}, [] {
     Two barrier;
