@@ -59,8 +59,8 @@ struct Options {
 // Calls, each known by its key while it runs. K is hashed and compared as by
 // Abseil's containers, with which it shares heterogeneous lookup: where K is a
 // std::string, a key may be an absl::string_view. (The hash is seeded, so keys
-// from outside do no harm.) V may be of any type that can be moved: all callers
-// of a call are given one and the same.
+// from outside do no harm. Comparing runs under a lock.) V may be of any type
+// that can be moved: all callers of a call are given one and the same.
 //
 // Blocks?        Do, until the call has ended: the caller's own work, on its
 //                thread, or that of another. A caller who waits announces it
@@ -74,16 +74,17 @@ struct Options {
 //                runs. A context that is done on entry starts nothing.
 // Order?         None between keys. For a key, who comes first starts the call.
 // On error?      It goes to all callers, as a value does, and the next one
-//                starts a new call. An exception is kInternal, with its type
-//                and what(); see Result::exception(). So is work that ends its
-//                thread (pthread_exit), except without exceptions: that
-//                terminates the process. Do and Start inside the work of
-//                the same key, which would wait for themselves, return
-//                FAILED_PRECONDITION: on its thread, and wherever its context
-//                went. (Two calls that wait for each other's keys wait for
-//                ever, as any two things do that wait for each other.)
+//                starts a new call. (CANCELLED is the cause to a caller whose
+//                own context has ended: it may be that echo.) An exception is
+//                kInternal, with its type and what(); see Result::exception().
+//                So is work that ends its thread (pthread_exit), except without
+//                exceptions: that terminates the process. Do and Start inside
+//                the work of the same key, which would wait for themselves,
+//                return FAILED_PRECONDITION: on its thread, and wherever its
+//                context went. (Two calls that wait for each other's keys wait
+//                for ever, as any two things do that wait for each other.)
 // Thread safety  All methods, from any thread, and inside calls. Unrelated keys
-//                do not meet in a lock. A V is read by all who share it.
+//                seldom meet in a lock. A V is read by all who share it.
 // Memory order   What happened before the Do or Start that started a call is
 //                visible to its work; what that did, to all who see its result.
 //                What happened before a Do or Start that joined it is ordered
@@ -129,9 +130,8 @@ class Group {
     if (role == internal::Role::kLeads) {
       flights_.Run(*waiter.flight(), ContextFor<F>(context),
                    internal::IntoFlight<V>(*waiter.flight(), work));
-    } else if (!waiter.Await()) {
-      return Result<V>(context.cause());
     }
+    if (!waiter.Await()) return Result<V>(context.cause());
     return Result<V>(waiter.flight());
   }
 

@@ -305,6 +305,40 @@ TEST(GroupTest, ALeaderWhoLeavesIsGivenWhatItsWorkReturns) {
   EXPECT_EQ(*result, 7);
 }
 
+// The work is cancelled, but it was the deadline that did it.
+TEST(GroupTest, AnEchoDoesNotHideTheCause) {
+  Numbers group;
+  const auto work = [](const Context& context) -> absl::StatusOr<int> {
+    context.AwaitDone();
+    return context.status();
+  };
+  const absl::Status late = absl::DeadlineExceededError("late");
+  CancelScope scope = WithTimeout(kNone, absl::Milliseconds(1), late);
+  EXPECT_EQ(group.Do(scope.context(), "key", work).status(), late);
+  scope = WithTimeout(kNone, absl::Milliseconds(1), late);
+  const Call<int> call = group.Start(scope.context(), "key", work);
+  EXPECT_EQ(call.Wait().status(), late);
+  Await([&call] { return call.Poll().has_value(); });
+  EXPECT_EQ(call.Poll()->status(), late);
+  // An error of its own is no echo.
+  scope = WithCancel(kNone);
+  EXPECT_EQ(group
+                .Do(scope.context(), "key",
+                    [&scope]() -> absl::StatusOr<int> {
+                      scope.Cancel();
+                      return absl::NotFoundError("no such number");
+                    })
+                .status(),
+            absl::NotFoundError("no such number"));
+  EXPECT_EQ(group
+                .Do(kNone, "key",
+                    []() -> absl::StatusOr<int> {
+                      return absl::CancelledError("by somebody else");
+                    })
+                .status(),
+            absl::CancelledError("by somebody else"));
+}
+
 TEST(GroupTest, TheWorkHasTheValuesOfItsCallerAndNoDeadline) {
   struct Name {
     using Type = std::string;
@@ -326,7 +360,7 @@ TEST(GroupTest, TheWorkHasTheValuesOfItsCallerAndNoDeadline) {
   EXPECT_TRUE(kept->done());
 }
 
-TEST(GroupTest, ReentryIsAnError) {
+TEST(GroupTest, B31_ReentryIsAnError) {
   Numbers group({.name = "pages"});
   const auto expect_refused = [&group](const Context& context) {
     const Result<int> result = group.Do(context, "key", MustNotRun);
@@ -435,7 +469,7 @@ TEST(GroupTest, TheDestructorCancelsAndWaits) {
 // Also of a call that nobody wants any more.
 TEST(GroupTest, NothingOfACallOutlivesTheGroup) {
   struct Slow {
-    explicit Slow(sync::Atomic<bool>* gone) : gone(gone) {}
+    explicit Slow(sync::Atomic<bool>* flag) : gone(flag) {}
     Slow(Slow&& other) noexcept : gone(std::exchange(other.gone, nullptr)) {}
     ~Slow() {
       if (gone == nullptr) return;
@@ -484,7 +518,7 @@ TEST(GroupTest, AnExceptionIsAnErrorForAll) {
   EXPECT_EQ(*group.Do(kNone, "key", [] { return 1; }), 1);
 }
 
-TEST(GroupTest, WorkThatEndsItsThreadEndsItsCall) {
+TEST(GroupTest, B30_WorkThatEndsItsThreadEndsItsCall) {
   Numbers group;
   Caller leader([&group] {
     group.Do(kNone, "key", []() -> int { pthread_exit(nullptr); })

@@ -127,9 +127,9 @@ Waiter::Waiter(sync::RefPtr<Flight> flight, const Context& context)
       context_(context),
       on_done_(context_.OnDone([this] {
         left_ = true;
-        const sync::RefPtr<Flight> flight = flight_;
-        flight->Wake();
-        flight->Leave();
+        const sync::RefPtr<Flight> kept = flight_;
+        kept->Wake();
+        kept->Leave();
       })) {}
 
 Waiter::~Waiter() {
@@ -138,13 +138,15 @@ Waiter::~Waiter() {
 }
 
 bool Waiter::Await() {
-  if (flight_->ended()) return true;
-  const BlockingScope blocking;
-  sync::MutexLock lock(&flight_->mutex_);
-  while (!flight_->ended() && !context_.done()) {
-    flight_->changed_.Wait(&flight_->mutex_);
+  if (!flight_->ended()) {
+    const BlockingScope blocking;
+    sync::MutexLock lock(&flight_->mutex_);
+    while (!flight_->ended() && !context_.done()) {
+      flight_->changed_.Wait(&flight_->mutex_);
+    }
+    if (!flight_->ended()) return false;
   }
-  return flight_->ended();
+  return !absl::IsCancelled(flight_->status()) || !context_.done();
 }
 
 // Work of a call on this thread. They form a stack, since it may call another.
@@ -370,10 +372,10 @@ void Flights::Start(sync::RefPtr<Flight> flight, const Context* values,
     const auto own_context = std::exchange(context, std::nullopt);
     Work own_work = std::move(work);
     Run(*own_flight, own_context.has_value() ? &*own_context : nullptr,
-        [&own_work](const Context& context) {
+        [&own_work](const Context& works_own) {
           // Gone before the call has ended.
           Work once = std::exchange(own_work, nullptr);
-          return std::move(once)(context);
+          return std::move(once)(works_own);
         });
   });
 }

@@ -107,7 +107,9 @@ class Waiter {
   const sync::RefPtr<Flight>& flight() const { return flight_; }
   const Context& context() const { return context_; }
 
-  // Blocks until the call or the context has ended. True if the call has.
+  // Blocks until the call or the context has ended. True if what came of the
+  // call is for this caller: it is not where the context ended first, or where
+  // the call was cancelled and that is why.
   bool Await();
 
  private:

@@ -53,8 +53,11 @@ class KeyedFlight final : public ValueFlight<V> {
  public:
   template <class Q>
   KeyedFlight(const Q& key, size_t hash, Flight::Runner runner)
-      : ValueFlight<V>(hash, runner), key(key) {}
-  const K key;
+      : ValueFlight<V>(hash, runner), key_(key) {}
+  const K& key() const { return key_; }
+
+ private:
+  const K key_;
 };
 
 // `work` in the form that leaves its value in `flight`, to be called once.
@@ -91,7 +94,7 @@ struct Keys {
   template <class V, class Q>
   static auto Same(const Q& key) {
     return [&key](const Flight& flight) {
-      return Equal()(static_cast<const KeyedFlight<V, K>&>(flight).key, key);
+      return Equal()(static_cast<const KeyedFlight<V, K>&>(flight).key(), key);
     };
   }
 };
