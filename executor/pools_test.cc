@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -45,7 +46,7 @@ using testing::Gate;
 using testing::PoolCase;
 using testing::Scaled;
 
-// --- What every pool promises ------------------------------------------------
+// What every pool promises.
 
 class PoolTest : public ::testing::TestWithParam<PoolCase> {
  protected:
@@ -242,6 +243,14 @@ TEST_P(PoolTest, ATaskMayEndItsThreadWhileItBlocks) {
   });
   Await([&] { return pool->stats().threads == 0 && !pool->stats().queued; });
   EXPECT_EQ(pool->stats().blocked, 0);
+  // Where nothing is unwound, as without exceptions.
+  pool->Submit([] {
+    alignas(BlockingScope) static std::byte place[sizeof(BlockingScope)];
+    ::new (&place) BlockingScope;
+    pthread_exit(nullptr);
+  });
+  Await([&] { return pool->stats().threads == 0 && !pool->stats().queued; });
+  EXPECT_EQ(pool->stats().blocked, 0);
 }
 
 TEST_P(PoolTest, StatsCountWhatBlocksAndWhatIsQueued) {
@@ -314,7 +323,7 @@ TEST(OptionsDeathTest, SizesThatMeanNothingDie) {
                "ElasticPool: keep_alive");
 }
 
-// --- FixedPool ---------------------------------------------------------------
+// FixedPool.
 
 TEST(FixedPoolTest, OneThreadStartsTasksInTheOrderOfSubmit) {
   std::vector<int> order;
@@ -416,7 +425,7 @@ TEST(ElasticPoolTest, TasksMayWaitForEachOtherWhileItIsDestroyed) {
           .workers = 2, .max_threads = 2, .keep_alive = absl::Hours(1)}));
 }
 
-// --- ThreadPerTask -----------------------------------------------------------
+// ThreadPerTask.
 
 TEST(ThreadPerTaskTest, EachTaskHasAFreshThread) {
   std::atomic<int> reused = 0;
@@ -444,7 +453,7 @@ TEST(ThreadPerTaskTest, StartsAThreadWithinSubmit) {
   Await([&] { return pool.stats().threads == 0; });
 }
 
-// --- ElasticPool -------------------------------------------------------------
+// ElasticPool.
 
 TEST(ElasticPoolTest, NoWorkersMeansTheNumberOfProcessors) {
   for (const int workers : {0, -1}) {
@@ -651,7 +660,7 @@ TEST(ElasticPoolTest, TheMonitorIsNotWokenByEachTaskOfALongQueue) {
 }
 #endif  // __linux__
 
-// --- BlockingScope -----------------------------------------------------------
+// BlockingScope.
 
 TEST(BlockingScopeTest, IsNothingOutsideOfTasks) {
   ElasticPool pool({.workers = 1});
@@ -720,7 +729,41 @@ TEST(BlockingScopeTest, AThreadThatIsBackTakesNoMoreThanItsShare) {
   EXPECT_EQ(pool.stats().threads, 2);
 }
 
-// --- Executors of users ------------------------------------------------------
+// Executors of users.
+
+// Runs tasks on the thread that brings them.
+class HereAndNow : public Executor {
+ public:
+  void Submit(Task task) override {
+    WorkerScope scope(this);
+    std::move(task)();
+  }
+
+  int began = 0;
+  int ended = 0;
+
+ private:
+  void BlockingBegan() override { ++began; }
+  void BlockingEnded() override { ++ended; }
+};
+
+TEST(BlockingScopeTest, AWorkerWithinAnotherOneBlocksByItself) {
+  HereAndNow outer;
+  HereAndNow inner;
+  outer.Submit([&] {
+    BlockingScope blocking;
+    inner.Submit([&] {
+      EXPECT_EQ(inner.began, 0);
+      BlockingScope here_too;
+      EXPECT_EQ(inner.began, 1);
+    });
+    EXPECT_EQ(inner.ended, 1);
+    EXPECT_EQ(outer.ended, 0);
+    BlockingScope still;
+  });
+  EXPECT_EQ(outer.began, 1);
+  EXPECT_EQ(outer.ended, 1);
+}
 
 // The least that makes an executor: it knows nothing of BlockingScope.
 class SmallestExecutor final : public Executor {
@@ -842,7 +885,7 @@ TEST(UserExecutorTest, TheInnermostExecutorIsAsked) {
   EXPECT_TRUE(ran);
 }
 
-// --- DefaultExecutor ---------------------------------------------------------
+// DefaultExecutor.
 
 TEST(DefaultExecutorTest, IsOneForTheProcess) {
   EXPECT_EQ(&DefaultExecutor(), &DefaultExecutor());
@@ -854,7 +897,7 @@ TEST(DefaultExecutorTest, IsOneForTheProcess) {
   done.Wait();
 }
 
-// --- A pool within a pool ----------------------------------------------------
+// A pool within a pool.
 
 TEST(DestructorTest, AnnouncesThatItWaits) {
   ElasticPool outer({.workers = 1});

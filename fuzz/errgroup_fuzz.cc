@@ -44,6 +44,9 @@ constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr int kMaxTasks = 10;
 constexpr int kMaxGroups = 3;
 constexpr size_t kMaxOps = 6;  // of a task or thread
+// Of the whole program: each may start a thread for each slot, and the
+// simulator has 63 in a run.
+constexpr int kMaxChangesOfLimit = 12;
 
 // What the model knows is no business of the simulator's: it adds no steps, and
 // orders nothing that the library does not.
@@ -224,6 +227,7 @@ class Parser {
           break;
         case OpKind::kSetLimit:
         case OpKind::kPause:
+          if (++changes_of_limit_ > kMaxChangesOfLimit) continue;
           op.number = 1 + stream_.Below(3);
           break;
         default:
@@ -236,6 +240,7 @@ class Parser {
 
   sim::ByteStream& stream_;
   Program& program_;
+  int changes_of_limit_ = 0;
 };
 
 // The run.

@@ -177,7 +177,7 @@ TEST(UserExecutorTest, NestedGroupsWaitInsideTasks) {
   EXPECT_EQ(ran, 2 * kDepth);
 }
 
-// --- Where the system refuses threads ----------------------------------------
+// Where the system refuses threads.
 
 class ThreadLimitDeathTest : public ::testing::TestWithParam<PoolCase> {};
 

@@ -222,7 +222,7 @@ bool WorkerPool::NextTask(Worker* self, std::list<Task>* task) {
       self->ran = true;
       return true;
     }
-    if (used_up || (stopping_ && queue_.empty())) return false;
+    if (used_up || stopping_) return false;
     if (!Park(self)) return false;
   }
 }
