@@ -164,6 +164,23 @@ TEST(WeightedSimTest, B25_PermitsThatComeOneByOneAddUp) {
   });
 }
 
+TEST(WeightedSimTest, OneReleaseServesSeveral) {
+  sim::Explore({.schedules = 2000}, [] {
+    Weighted semaphore(3);
+    ASSERT_TRUE(semaphore.TryAcquire(3));
+    const auto take = [&] {
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+    };
+    {
+      Caller one(take);
+      Caller two(take);
+      semaphore.Release(3);
+    }
+    EXPECT_EQ(semaphore.in_use(), 2);
+    EXPECT_TRUE(semaphore.TryAcquire());
+  });
+}
+
 TEST(WeightedSimTest, B25_SmallOnesDoNotStarveALargeOne) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(2);
