@@ -19,6 +19,7 @@
 #include "cohort/hunch/hunch.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
@@ -155,6 +156,27 @@ TEST(HunchSimTest, AnErrorAgainstACancellation) {
     };
     const absl::Status status = All(scope.context(), fail).status();
     EXPECT_EQ(status, failed ? absl::InternalError("mine") : No("enough"));
+  });
+}
+
+// The echo has come by the time that the error does.
+TEST(HunchSimTest, AnErrorAfterAnEchoOfTheCancellation) {
+  sim::Explore({.schedules = 1000, .time = sim::Time::kQuiescent}, [] {
+    CancelScope scope = WithCancel(Context());
+    const absl::Status status =
+        All(
+            scope.context(),
+            [](const Context& context) -> absl::StatusOr<int> {
+              context.AwaitDone();
+              return context.status();
+            },
+            [&scope]() -> absl::StatusOr<int> {
+              scope.Cancel(No("enough"));
+              sync::SleepFor(absl::Milliseconds(1));
+              return absl::InternalError("mine");
+            })
+            .status();
+    EXPECT_EQ(status, absl::InternalError("mine"));
   });
 }
 
@@ -305,6 +327,8 @@ TEST(HunchSimTest, B50_RetryTellsTheLastError) {
         Retry(Context(), 3, []() -> absl::StatusOr<int> { return No("no"); })
             .status(),
         No("max retries exceeded (3 times): no"));
+    // Without a pause.
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
   });
 }
 

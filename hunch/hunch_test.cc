@@ -119,6 +119,24 @@ TEST(AllTest, ARangeMayBeGivenAway) {
   EXPECT_EQ(*All(Context(), std::move(functions))->front(), 1);
 }
 
+TEST(AllTest, ARangeIsCopiedOnlyIfItStays) {
+  struct Copied {
+    explicit Copied(int* count) : copies(count) {}
+    Copied(const Copied& other) : copies(other.copies) { ++*copies; }
+    Copied(Copied&&) = default;
+    int operator()() const { return 1; }
+    int* copies;
+  };
+  int copies = 0;
+  std::vector<Copied> functions;
+  functions.reserve(2);
+  for (int i = 0; i < 2; ++i) functions.emplace_back(&copies);
+  EXPECT_TRUE(All(Context(), functions).ok());
+  EXPECT_EQ(copies, 2);
+  EXPECT_TRUE(All(Context(), std::move(functions)).ok());
+  EXPECT_EQ(copies, 2);
+}
+
 // Take.
 
 TEST(TakeTest, ReturnsTheFirstInTheOrderInWhichTheyCame) {
@@ -425,9 +443,10 @@ TEST(HunchTest, AnExceptionIsAnError) {
             absl::InternalError(
                 "hunch::Take: function 0 threw std::runtime_error: boom"));
   EXPECT_EQ(Waterfall(
-                Context(), [] { return 1; }, [](int) -> int { throw 42; })
+                Context(), [] { return 1; }, [](int i) { return i; },
+                [](int) -> int { throw 42; })
                 .status(),
-            absl::InternalError("hunch::Waterfall: step 1 threw int"));
+            absl::InternalError("hunch::Waterfall: step 2 threw int"));
 }
 
 #endif
