@@ -26,7 +26,7 @@ absl::Status Broken(absl::string_view what, const absl::Status& why) {
 
 }  // namespace
 
-CyclicBarrier::CyclicBarrier(int parties, Action action)
+CyclicBarrier::CyclicBarrier(Action action, int parties)
     : parties_(parties),
       action_(std::move(action)),
       round_(std::make_shared<Round>()) {

@@ -74,7 +74,7 @@ class CyclicBarrier {
 
   template <BarrierAction F>
   CyclicBarrier(int parties, F action)
-      : CyclicBarrier(parties, ToAction(std::move(action))) {}
+      : CyclicBarrier(ToAction(std::move(action)), parties) {}
 
   ~CyclicBarrier();
   CyclicBarrier(const CyclicBarrier&) = delete;
@@ -96,14 +96,14 @@ class CyclicBarrier {
  private:
   using Action = absl::AnyInvocable<absl::Status()>;
 
-  // Kept by whoever has arrived in it: by the time they look there may be
+  // Kept by whoever has arrived in it: by the time they wake there may be
   // another.
   struct Round {
     int arrived = 0;
     std::optional<absl::Status> outcome = std::nullopt;  // none while it lasts
   };
 
-  CyclicBarrier(int parties, Action action);
+  CyclicBarrier(Action action, int parties);
 
   // Null for a callable that is null. (A lambda without captures compares with
   // nullptr as the function pointer that it can become.)
@@ -122,8 +122,9 @@ class CyclicBarrier {
     };
   }
 
+  // Returns what came of it, and ends its round unless that is broken.
   absl::Status RunAction(Round& round);
-  // Ends the round, which no party has broken yet.
+  // Ends the present round.
   void End(const absl::Status& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int parties_;
@@ -131,8 +132,7 @@ class CyclicBarrier {
 
   mutable sync::Mutex mutex_;
   sync::CondVar changed_;
-  // The one that goes on, and what is in it: this round's, and only broken ones
-  // are over. Replaced by a new one then.
+  // Over only if it is broken: one that has passed makes way for the next.
   std::shared_ptr<Round> round_ ABSL_GUARDED_BY(mutex_);
   // Who runs the action.
   std::optional<sync::ThreadId> actor_ ABSL_GUARDED_BY(mutex_);

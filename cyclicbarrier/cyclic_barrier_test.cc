@@ -15,6 +15,7 @@
 #include <string>
 
 #include "absl/base/config.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
@@ -85,10 +86,15 @@ TEST(CyclicBarrierTest, AnActionIsAnyCallable) {
     ran += (*owned)++;
     return absl::OkStatus();
   });
+  CyclicBarrier erased(1, absl::AnyInvocable<absl::Status()>([&] {
+                         ++ran;
+                         return absl::OkStatus();
+                       }));
   EXPECT_TRUE(plain.Await(Context()).ok());
   EXPECT_TRUE(owning.Await(Context()).ok());
   EXPECT_TRUE(owning.Await(Context()).ok());
-  EXPECT_EQ(ran, 4);
+  EXPECT_TRUE(erased.Await(Context()).ok());
+  EXPECT_EQ(ran, 5);
 }
 
 TEST(CyclicBarrierTest, ADoneContextIsNoArrival) {
@@ -307,6 +313,7 @@ TEST(CyclicBarrierDeathTest, BadInputDies) {
   EXPECT_DEATH(CyclicBarrier(-1, [] {}),
                "\\(-1 vs\\. 1\\).*cyclicbarrier::CyclicBarrier");
   EXPECT_DEATH(CyclicBarrier(1, std::function<void()>()), "null action");
+  EXPECT_DEATH(CyclicBarrier(1, absl::AnyInvocable<void()>()), "null action");
   EXPECT_DEATH(CyclicBarrier(1, static_cast<absl::Status (*)()>(nullptr)),
                "null action");
 }
