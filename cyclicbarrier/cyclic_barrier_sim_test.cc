@@ -27,6 +27,7 @@
 namespace cohort::cyclicbarrier {
 namespace {
 
+using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
@@ -230,6 +231,34 @@ TEST(CyclicBarrierSimTest, AllWhoseContextEndsAreToldWhy) {
     Caller one(await);
     Caller two(await);
     scope.Cancel(Cause());
+  });
+}
+
+TEST(CyclicBarrierSimTest, NobodyWaitsForAnActionInVain) {
+  sim::Explore({.schedules = 2000}, [] {
+    CancelScope action = WithCancel(Context());
+    sync::Atomic<bool> acting = false;
+    CyclicBarrier barrier(2, [&] {
+      acting = true;
+      action.context().AwaitDone();
+    });
+    CancelScope scope = WithCancel(Context());
+    Caller leaves(
+        [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
+    Await([&] { return barrier.waiting() == 1; });
+    Caller acts([&] {
+      EXPECT_TRUE(absl::IsAborted(barrier.Await(Context()).status()));
+    });
+    Await([&] { return acting.load(); });
+    // Neither who comes and gives up,
+    const CancelScope brief = WithTimeout(Context(), kMoment, Cause());
+    EXPECT_EQ(barrier.Await(brief.context()).status(), Cause());
+    EXPECT_FALSE(barrier.broken());
+    // nor who has come and gives up, nor who comes for a round that is broken.
+    scope.Cancel(Cause());
+    leaves.Join();
+    EXPECT_TRUE(absl::IsAborted(barrier.Await(Context()).status()));
+    action.Cancel();
   });
 }
 

@@ -111,7 +111,7 @@ TEST(CyclicBarrierTest, ADoneContextIsNoArrival) {
 }
 
 TEST(CyclicBarrierTest, WhoGivesUpBreaksTheRound) {
-  CyclicBarrier barrier(3);
+  CyclicBarrier barrier(3, [] { ADD_FAILURE() << "must not run"; });
   CancelScope scope = WithCancel(Context());
   Caller stays([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
