@@ -17,6 +17,7 @@
 #include "cohort/channel/channel.h"
 #include "cohort/channel/select.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/pools.h"
 #include "cohort/sim/linearizable.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
@@ -363,6 +364,20 @@ TEST(ChannelQuiescentSimTest, WhoHasGoneIsNotServed) {
     scope.Cancel(kStop);
     sync::SleepFor(kMoment);
     EXPECT_EQ(channel.TrySend(1), absl::OkStatus());
+  });
+}
+
+TEST(ChannelQuiescentSimTest, EveryWaitIsAnnounced) {
+  ExploreQuiescent([] {
+    Channel<int> channel;
+    {
+      ElasticPool pool({.workers = 1});
+      pool.Submit([&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
+      pool.Submit(
+          [&] { EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus()); });
+    }
+    // The pool's monitor would need some to find out.
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
   });
 }
 

@@ -108,9 +108,11 @@ Core::Core(int capacity)
 }
 
 Core::~Core() {
-  sync::MutexLock lock(&mutex_);
-  ABSL_CHECK(senders_.empty() && receivers_.empty())
-      << "channel::Channel destroyed while somebody waits for it";
+  {
+    sync::MutexLock lock(&mutex_);
+    ABSL_CHECK(senders_.empty() && receivers_.empty())
+        << "channel::Channel destroyed while somebody waits for it";
+  }
   while (!buffer_.empty()) delete buffer_.PopFront();
 }
 
