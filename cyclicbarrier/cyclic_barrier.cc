@@ -85,9 +85,11 @@ absl::Status CyclicBarrier::RunAction(Round& round) {
     const absl::Cleanup end = [&] {
       sync::MutexLock lock(&mutex_);
       actor_.reset();
-      changed_.SignalAll();
-      if (round.outcome.has_value()) return;  // broken meanwhile
-      End(status.ok() ? status : Broken("its action failed", status));
+      if (round.outcome.has_value()) {  // broken meanwhile
+        changed_.SignalAll();
+      } else {
+        End(status.ok() ? status : Broken("its action failed", status));
+      }
     };
     status = executor_internal::InvokeCapturing(
         [this] { return action_(); },
