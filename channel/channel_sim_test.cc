@@ -1,4 +1,5 @@
-// Channel and Select on every schedule that the search comes across.
+// Channel and Select on every schedule that the search comes across. The names
+// with numbers are those of docs/immunity.md.
 
 #include <cstddef>
 #include <deque>
@@ -195,7 +196,7 @@ TEST_P(ChannelSimTest, AValueIsReceivedOrStillWithItsSender) {
   });
 }
 
-TEST_P(ChannelSimTest, CloseMeetsThoseWhoSendAndReceive) {
+TEST_P(ChannelSimTest, B67_CloseMeetsThoseWhoSendAndReceive) {
   Explore([] {
     Channel<int> channel(capacity());
     sync::Atomic<int> sent = 0;

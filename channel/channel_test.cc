@@ -115,7 +115,7 @@ TEST(ChannelTest, SendAndReceiveMeet) {
   EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus());
 }
 
-TEST(ChannelTest, CloseDrains) {
+TEST(ChannelTest, B04_CloseDrains) {
   Channel<int> channel(2);
   EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus());
   EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus());
