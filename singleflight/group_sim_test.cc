@@ -319,6 +319,21 @@ TEST(GroupSimTest, AFollowerWhoLeavesRacesWithTheEndProof) {
   });
 }
 
+TEST(GroupSimTest, WhoHasBeenToldHasLeft) {
+  Explore(3000, [] {
+    CancelScope scope = WithCancel(Context());
+    Numbers group;
+    const Call<int> call =
+        group.Start(scope.context(), 1, [](const Context& context) {
+          context.AwaitDone();
+          return 1;
+        });
+    Caller canceller([&] { scope.Cancel(absl::AbortedError("left")); });
+    if (call.Wait().ok()) return;
+    EXPECT_EQ(*group.Do(Context(), 1, [] { return 2; }), 2);
+  });
+}
+
 // Nobody is left behind, and nobody wakes the work by mistake.
 TEST(GroupSimTest, TheWorkIsToldWhenTheLastCallerHasLeft) {
   Explore(3000, [] {
@@ -415,6 +430,19 @@ TEST(GroupSimTest, NothingOfACallOutlivesTheGroup) {
     EXPECT_TRUE(work_gone.Read());
     EXPECT_TRUE(context_gone.Read());
     EXPECT_EQ(value_gone.Read(), ran);
+  });
+}
+
+TEST(GroupSimTest, TheWorkIsGoneBeforeItsResultIsThere) {
+  Explore(2000, [] {
+    sync::Shared<bool> gone;
+    Numbers group;
+    std::shared_ptr<sync::Shared<bool>> token(
+        &gone, [](sync::Shared<bool>* flag) { flag->Write() = true; });
+    const Call<int> call =
+        group.Start(Context(), 1, [held = std::move(token)] { return 1; });
+    EXPECT_EQ(*call.Wait(), 1);
+    EXPECT_TRUE(gone.Read());
   });
 }
 

@@ -305,6 +305,24 @@ TEST(GroupTest, ALeaderWhoLeavesIsGivenWhatItsWorkReturns) {
   EXPECT_EQ(*result, 7);
 }
 
+TEST(GroupTest, WhoComesAfterAllHaveLeftSharesTheNewCall) {
+  for (int key = 0; key < 20; ++key) {
+    absl::Notification release;
+    Group<int, int> group;
+    const auto work = [&release] {
+      release.WaitForNotification();
+      return 1;
+    };
+    Call<int> left = group.Start(kNone, key, work);
+    left.Abandon();
+    const Call<int> first = group.Start(kNone, key, work);
+    const Call<int> second = group.Start(kNone, key, MustNotRun);
+    release.Notify();
+    EXPECT_EQ(*second.Wait(), 1);
+    EXPECT_TRUE(first.Wait().shared());
+  }
+}
+
 // The work is cancelled, but it was the deadline that did it.
 TEST(GroupTest, AnEchoDoesNotHideTheCause) {
   Numbers group;
@@ -347,16 +365,14 @@ TEST(GroupTest, TheWorkHasTheValuesOfItsCallerAndNoDeadline) {
   CancelScope scope =
       WithTimeout(WithValue<Name>(kNone, "gopher"), absl::Hours(1));
   std::optional<Context> kept;
-  group
-      .Do(scope.context(), "key",
-          [&kept](const Context& context) {
-            EXPECT_EQ(*context.value<Name>(), "gopher");
-            EXPECT_EQ(context.deadline(), absl::InfiniteFuture());
-            kept = context;
-            return 1;
-          })
-      .status()
-      .IgnoreError();
+  const Result<int> result =
+      group.Do(scope.context(), "key", [&kept](const Context& context) {
+        EXPECT_EQ(*context.value<Name>(), "gopher");
+        EXPECT_EQ(context.deadline(), absl::InfiniteFuture());
+        kept = context;
+        return 1;
+      });
+  EXPECT_EQ(*result, 1);
   EXPECT_TRUE(kept->done());
 }
 
@@ -404,29 +420,36 @@ TEST(GroupTest, B31_ReentryIsAnError) {
 }
 
 TEST(GroupTest, ReentryIsOfACallThatRuns) {
+  absl::Notification release;
   Numbers group;
   Numbers another;
+  const auto five = [&release] {
+    release.WaitForNotification();
+    return 5;
+  };
+  const Call<int> elsewhere = another.Start(kNone, "key", five);
   std::optional<Context> kept;
+  std::optional<Call<int>> joined;
   EXPECT_EQ(
       *group.Do(kNone, "key",
                 [&](const Context& context) {
                   kept = context;
-                  EXPECT_EQ(*another.Do(context, "key", [] { return 1; }), 1);
+                  joined =
+                      another.Start(WithoutCancel(context), "key", MustNotRun);
                   EXPECT_EQ(*group.Do(context, "other", [] { return 2; }), 2);
                   group.Forget("key");
                   EXPECT_EQ(*group.Do(context, "key", [] { return 3; }), 3);
                   return 4;
                 }),
       4);
-  absl::Notification release;
-  const Call<int> call = group.Start(kNone, "key", [&] {
-    release.WaitForNotification();
-    return 5;
-  });
   // A context of a call that is over is one like any other.
-  const Call<int> joined = group.Start(WithoutCancel(*kept), "key", MustNotRun);
+  const Call<int> first = group.Start(kNone, "key", five);
+  const Call<int> second = group.Start(WithoutCancel(*kept), "key", MustNotRun);
   release.Notify();
-  EXPECT_EQ(*joined.Wait(), 5);
+  EXPECT_EQ(*elsewhere.Wait(), 5);
+  EXPECT_EQ(*joined->Wait(), 5);
+  EXPECT_EQ(*first.Wait(), 5);
+  EXPECT_EQ(*second.Wait(), 5);
 }
 
 TEST(GroupTest, TheWorkIsDestroyedBeforeTheCallEnds) {

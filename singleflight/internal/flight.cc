@@ -88,12 +88,6 @@ bool Flight::Join() {
   return false;
 }
 
-void Flight::Leave() {
-  if (ended()) return;
-  if (waiters_.fetch_sub(int64_t{1}, sync::kAcqRel) != 1) return;
-  Stop(absl::CancelledError("singleflight: nobody waits for the call"));
-}
-
 void Flight::Wake() {
   sync::MutexLock lock(&mutex_);
   changed_.SignalAll();
@@ -120,21 +114,31 @@ Context Flight::MakeContext(const Context& values) {
   return context;
 }
 
-// The callback may end up destroying this waiter: what it stops has callbacks
-// of its own.
 Waiter::Waiter(sync::RefPtr<Flight> flight, const Context& context)
     : flight_(std::move(flight)),
       context_(context),
       on_done_(context_.OnDone([this] {
-        left_ = true;
-        const sync::RefPtr<Flight> kept = flight_;
-        kept->Wake();
-        kept->Leave();
+        flight_->Wake();
+        Leave();
       })) {}
 
 Waiter::~Waiter() {
   on_done_ = DoneCallback();
-  if (!left_) flight_->Leave();
+  Leave();
+}
+
+// When it returns, the caller is no longer counted, whoever saw to that. What
+// it stops has callbacks, which may destroy the waiter.
+void Waiter::Leave() {
+  const sync::RefPtr<Flight> flight = flight_;
+  if (flight->ended()) return;
+  {
+    sync::MutexLock lock(&flight->mutex_);
+    if (left_) return;
+    left_ = true;
+    if (flight->waiters_.fetch_sub(int64_t{1}, sync::kAcqRel) != 1) return;
+  }
+  flight->Stop(absl::CancelledError("singleflight: nobody waits for the call"));
 }
 
 bool Waiter::Await() {
@@ -144,7 +148,10 @@ bool Waiter::Await() {
     while (!flight_->ended() && !context_.done()) {
       flight_->changed_.Wait(&flight_->mutex_);
     }
-    if (!flight_->ended()) return false;
+  }
+  if (!flight_->ended()) {
+    Leave();  // by now, whether or not the callback has come that far
+    return false;
   }
   return !absl::IsCancelled(flight_->status()) || !context_.done();
 }

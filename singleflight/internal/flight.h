@@ -65,7 +65,6 @@ class Flight : public sync::ListHook<Flight> {
 
   // Another waiter. False if it is too late for that.
   bool Join();
-  void Leave();
   void Wake();
 
   // False if it has been stopped.
@@ -113,9 +112,12 @@ class Waiter {
   bool Await();
 
  private:
+  // Once. May be the end of this.
+  void Leave();
+
   const sync::RefPtr<Flight> flight_;
   const Context context_;
-  bool left_ = false;  // by on_done_, which whoever reads it has ended
+  bool left_ = false;  // under the lock of the call
   DoneCallback on_done_;
 };
 
