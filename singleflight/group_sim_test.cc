@@ -319,6 +319,46 @@ TEST(GroupSimTest, AFollowerWhoLeavesRacesWithTheEndProof) {
   });
 }
 
+TEST(GroupSimTest, AFollowerLeavesWhileTheWorkGoesOn) {
+  Explore(3000, [] {
+    CancelScope release = WithCancel(Context());
+    CancelScope scope = WithCancel(Context());
+    Numbers group;
+    Caller leader([&] {
+      (void)group
+          .Do(Context(), 1,
+              [&release] {
+                release.context().AwaitDone();
+                return 1;
+              })
+          .ok();
+    });
+    Caller canceller([&] { scope.Cancel(absl::AbortedError("left")); });
+    (void)group.Do(scope.context(), 1, [] { return 2; }).ok();
+    release.Cancel();
+  });
+}
+
+TEST(GroupSimTest, WhenAllHaveLeftTheWorkIsTold) {
+  Explore(3000, [] {
+    CancelScope one = WithCancel(Context());
+    CancelScope two = WithCancel(Context());
+    Numbers group;
+    const auto call = [&group](const Context& own) {
+      const Result<int> result =
+          group.Do(own, 1, [](const Context& context) -> absl::StatusOr<int> {
+            context.AwaitDone();
+            return context.status();
+          });
+      EXPECT_TRUE(absl::IsAborted(result.status())) << result.status();
+    };
+    Caller first([&] { call(one.context()); });
+    Caller second([&] { call(two.context()); });
+    one.Cancel(absl::AbortedError("left"));
+    two.Cancel(absl::AbortedError("left"));
+  });
+}
+
 TEST(GroupSimTest, WhoHasBeenToldHasLeft) {
   Explore(3000, [] {
     CancelScope scope = WithCancel(Context());

@@ -154,31 +154,22 @@ TEST(GroupTest, KeysDoNotMeet) {
 }
 
 TEST(GroupTest, CallersOfAKeyShareOneCall) {
-  Numbers group;
-  sync::Atomic<int> calls = 0;
   absl::Notification release;
-  const auto work = [&] {
-    ++calls;
-    release.WaitForNotification();
-    return 7;
-  };
+  sync::Atomic<int> calls = 0;
+  Numbers group;
   std::vector<Call<int>> started;
   for (int i = 0; i < 10; ++i) {
-    started.push_back(group.Start(kNone, "key", work));
+    started.push_back(group.Start(kNone, "key", [&] {
+      ++calls;
+      release.WaitForNotification();
+      return 7;
+    }));
   }
-  {
-    std::vector<std::unique_ptr<Caller>> callers;
-    for (int i = 0; i < 4; ++i) {
-      callers.push_back(std::make_unique<Caller>([&] {
-        const Result<int> result = group.Do(kNone, "key", MustNotRun);
-        EXPECT_EQ(*result, 7);
-        EXPECT_TRUE(result.shared());
-      }));
-    }
-    sync::SleepFor(absl::Milliseconds(2));
-    release.Notify();
+  release.Notify();
+  for (const Call<int>& call : started) {
+    EXPECT_EQ(*call.Wait(), 7);
+    EXPECT_TRUE(call.Wait().shared());
   }
-  for (const Call<int>& call : started) EXPECT_EQ(*call.Wait(), 7);
   EXPECT_EQ(calls, 1);
 }
 
