@@ -322,8 +322,10 @@ TEST(CyclicBarrierDeathTest, AwaitInsideTheActionDies) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
       {
+        const CancelScope scope = WithTimeout(Context(), absl::Milliseconds(1));
         CyclicBarrier* self = nullptr;
-        CyclicBarrier barrier(1, [&] { return self->Await({}).status(); });
+        CyclicBarrier barrier(
+            1, [&] { return self->Await(scope.context()).status(); });
         self = &barrier;
         (void)barrier.Await(Context());
       },
