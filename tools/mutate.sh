@@ -236,10 +236,23 @@ run_stage() {
     "$dir/events")
 }
 
-# What is known of a mutant, or of none, in a stage: by the files of the copy and
-# the lines of both. Of the same it would be the same.
+# The files of ours that the tests of a stage are built from.
+sources_of() {
+  local labels words=() found
+  read -ra words <<<"$1"
+  labels="$(printf '%s\n' "${words[@]}" | grep '^//')"
+  # 3: something is missing. Without a network, Bazel's own tool for coverage is.
+  found="$(in_copy query --noshow_progress --keep_going \
+    "let all = deps(set(${labels//$'\n'/ })) in
+     kind('source file', \$all) union buildfiles(\$all)" 2>"$dir/log")" ||
+    [[ $? == 3 ]] || { cat "$dir/log" && die "$1: no query of its sources"; }
+  sed -n '/^\/\//{s|^//:*||; s|:|/|; p;}' <<<"$found" | sort -u
+}
+
+# What is known of a mutant, or of none, in a stage: by the sources and the lines
+# of both. Of the same it would be the same.
 key_of() {
-  printf '%s\n' "$tree" "$@" | sha256sum | cut -c 1-32
+  printf '%s\n' "$sources" "$@" | sha256sum | cut -c 1-32
 }
 
 recall() {
@@ -252,6 +265,8 @@ recall() {
 run_mutants() {
   local suite="$1" stage="$2" i file began problem key
   local -A patched=()
+  sources="$(cd "$copy" && sources_of "$stage" | xargs -d '\n' sha256sum \
+    .bazelrc MODULE.bazel)"
   key="$(key_of "$stage" "")"
   if ! recall "$key"; then
     run_stage "$stage"
@@ -301,10 +316,6 @@ prepare() {
     done | tar -c --null -T - | tar -x -C "$copy"
   rm -rf "$original"
   for file in $files; do install -D "$copy/$file" "$original/$file"; done
-  # Without what only describes: to give a reason changes no verdict.
-  tree="$(cd "$copy" && find . -type f ! -name '*.md' ! -name '*.mutants' \
-    ! -path './docs/*' ! -path './tools/*' -print0 | sort -z |
-    xargs -0 sha256sum | sha256sum)"
 }
 
 finish() {
