@@ -503,6 +503,30 @@ TEST(SelectSimTest, NoValueIsGivenToWhoHasOne) {
   });
 }
 
+// The other way round: whoever has sent to one of them is still in line at the
+// other for a moment.
+TEST(SelectSimTest, WhoHasSentIsPassedOver) {
+  Explore([] {
+    Channel<int> a;
+    Channel<int> b;
+    const auto ignore = [](const auto&) {};
+    Caller selects([&] {
+      EXPECT_TRUE(
+          Select(Context(), SendTo(a, 1, ignore), SendTo(b, 1, ignore)).ok());
+    });
+    Caller sends([&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
+    int sum = 0;
+    const auto add = [&sum](absl::StatusOr<int> value) {
+      sum += value.value();
+    };
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_TRUE(
+          Select(Context(), ReceiveFrom(a, add), ReceiveFrom(b, add)).ok());
+    }
+    EXPECT_EQ(sum, 11);
+  });
+}
+
 TEST(SelectSimTest, CancellationLeavesNothingBehind) {
   Explore([] {
     auto a = std::make_unique<Channel<std::unique_ptr<int>>>();
