@@ -174,7 +174,7 @@ TEST_P(ChannelSimTest, AValueIsReceivedOrStillWithItsSender) {
               channel.Send(scope.context(), std::move(value));
           if (status.ok()) ++sent;
           EXPECT_EQ(value == nullptr, status.ok());
-          if (!status.ok()) EXPECT_EQ(status, kStop);
+          EXPECT_TRUE(status.ok() || status == kStop) << status;
         }
       });
       Caller receiver([&] {
@@ -192,7 +192,7 @@ TEST_P(ChannelSimTest, AValueIsReceivedOrStillWithItsSender) {
       scope.Cancel(kStop);
     }
     EXPECT_EQ(sent, received + channel.size());
-    if (capacity() == 0) EXPECT_EQ(channel.size(), 0);
+    EXPECT_LE(channel.size(), capacity());
   });
 }
 

@@ -44,8 +44,7 @@ size_t Random(size_t count) {
 
 // A case of an operation that waits.
 struct Core::Waiter : sync::ListHook<Waiter> {
-  Waiter(Operation* operation, size_t index, Case* action)
-      : operation(operation), index(index), action(action) {}
+  Waiter(Operation* o, size_t i, Case* c) : operation(o), index(i), action(c) {}
 
   // To be called by whoever has taken it out of its queue: see
   // Operation::CarryOut.
