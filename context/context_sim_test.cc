@@ -863,6 +863,30 @@ TEST(OnDoneSimTest, WakesWhoeverWaitsOnAConditionVariable) {
   });
 }
 
+// Whoever else waits there has no use for the wake-up.
+TEST(OnDoneSimTest, WakesTheOneOfSeveralWhoWaits) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    const Context& context = scope.context();
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    bool open = false;
+    Caller other([&] {
+      sync::MutexLock lock(&mutex);
+      while (!open) changed.Wait(&mutex);
+    });
+    Caller canceller([&] { scope.Cancel(); });
+    {
+      const DoneCallback wake = WakeOnDone(context, mutex, changed);
+      sync::MutexLock lock(&mutex);
+      while (!context.done()) changed.Wait(&mutex);
+    }
+    sync::MutexLock lock(&mutex);
+    open = true;
+    changed.SignalAll();
+  });
+}
+
 TEST(WaitSimTest, TheEndWakesAllWhoAwaitIt) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
