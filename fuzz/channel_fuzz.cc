@@ -19,23 +19,22 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "cohort/channel/channel.h"
 #include "cohort/channel/select.h"
 #include "cohort/context/context.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/test_util.h"
 
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::RunThreads;
 using sim::Check;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr size_t kMaxOps = 6;  // of a thread
 constexpr size_t kChannels = 2;
 
@@ -315,13 +314,8 @@ class Model {
 void Run(sim::ByteStream& stream) {
   const Program program = Parse(stream);
   Model model(program);
-  {
-    std::deque<Caller> callers;
-    for (size_t i = 1; i < program.threads.size(); ++i) {
-      callers.emplace_back([&model, i] { model.RunThread(i); });
-    }
-    model.RunThread(0);
-  }
+  RunThreads(program.threads.size(),
+             [&model](size_t index) { model.RunThread(index); });
   model.CheckAtEnd();
 }
 

@@ -20,6 +20,7 @@
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/cyclicbarrier/cyclic_barrier.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
@@ -29,10 +30,10 @@
 namespace cohort::cyclicbarrier {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::RunThreads;
 using sim::Check;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr absl::Duration kFar = absl::Hours(1);
 constexpr size_t kMaxOps = 6;  // of a thread
 
@@ -215,13 +216,8 @@ class Model {
 void Run(sim::ByteStream& stream) {
   const Program program = Parse(stream);
   Model model(program);
-  {
-    std::deque<Caller> callers;
-    for (size_t i = 1; i < program.threads.size(); ++i) {
-      callers.emplace_back([&model, i] { model.RunThread(i); });
-    }
-    model.RunThread(0);
-  }
+  RunThreads(program.threads.size(),
+             [&model](size_t index) { model.RunThread(index); });
   model.CheckAtEnd();
 }
 

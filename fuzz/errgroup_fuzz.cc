@@ -5,7 +5,6 @@
 // and a limit of 0 is raised again by whoever set it. So whatever hangs is the
 // library's.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -25,46 +24,32 @@
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
 #include "cohort/executor/executor.h"
-#include "cohort/executor/pools.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/group/types.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
-#include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort::errgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::kParentCause;
+using fuzz::MakeExecutor;
+using fuzz::Note;
+using fuzz::Parent;
+using fuzz::ParentKind;
+using fuzz::RunThreads;
 using sim::Check;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr int kMaxTasks = 10;
 constexpr int kMaxGroups = 3;
 constexpr size_t kMaxOps = 6;  // of a task or thread
 // Of the whole program: each may start a thread for each slot, and the
 // simulator has 63 in a run.
 constexpr int kMaxChangesOfLimit = 12;
-
-// What the model knows is no business of the simulator's: it adds no steps, and
-// orders nothing that the library does not.
-template <class T>
-class Note {
- public:
-  void Set(T value) { value_.store(value, std::memory_order_relaxed); }
-  T Get() const { return value_.load(std::memory_order_relaxed); }
-  T Add(T value) {
-    return value_.fetch_add(value, std::memory_order_relaxed) + value;
-  }
-  void Raise(T value) {
-    if (Get() < value) Set(value);
-  }
-
- private:
-  std::atomic<T> value_{};
-};
 
 // The program.
 
@@ -137,8 +122,6 @@ struct GroupProgram {
   std::vector<Task*> tasks;  // all that are ever submitted to it
   std::vector<std::vector<Op>> threads;
 };
-
-enum class ParentKind : uint8_t { kNone, kScope, kDeadline, kDoneScope };
 
 struct Program {
   int executor = 0;
@@ -249,7 +232,6 @@ absl::Status Error(int id) {
   return absl::InvalidArgumentError(absl::StrCat("boom ", id, ";"));
 }
 
-const absl::Status kParentCause = absl::AbortedError("parent");
 const absl::Status kCancelCause = absl::AbortedError("cancel");
 
 // A group together with what has to hold for it.
@@ -679,47 +661,16 @@ class Model {
   sync::Shared<int> starts_;
 };
 
-std::unique_ptr<Executor> MakeExecutor(int kind) {
-  switch (kind) {
-    case 1:
-      return std::make_unique<ThreadPerTask>();
-    case 2:
-      return std::make_unique<FixedPool>(1);
-    case 3:
-      return std::make_unique<FixedPool>(2);
-    case 4:
-      return std::make_unique<ElasticPool>(ElasticPool::Options{.workers = 1});
-    default:
-      return nullptr;  // DefaultExecutor()
-  }
-}
-
 void Run(sim::ByteStream& stream) {
   Program program;
   Parser(stream, program).Parse();
   const std::unique_ptr<Executor> executor = MakeExecutor(program.executor);
-  std::optional<CancelScope> scope;
-  switch (program.parent) {
-    case ParentKind::kNone:
-      break;
-    case ParentKind::kScope:
-    case ParentKind::kDoneScope:
-      scope = WithCancel(Context());
-      break;
-    case ParentKind::kDeadline:
-      scope = WithTimeout(Context(), 2 * kMoment, kParentCause);
-      break;
-  }
-  if (program.parent == ParentKind::kDoneScope) scope->Cancel(kParentCause);
-  Model model(program, *program.group,
-              scope.has_value() ? scope->context() : Context(),
-              scope.has_value() ? &*scope : nullptr, executor.get(), nullptr);
+  Parent parent(program.parent);
+  Model model(program, *program.group, parent.context(), parent.scope(),
+              executor.get(), nullptr);
   const std::vector<std::vector<Op>>& threads = program.group->threads;
-  std::deque<Caller> callers;
-  for (size_t i = 1; i < threads.size(); ++i) {
-    callers.emplace_back([&model, &ops = threads[i]] { model.RunThread(ops); });
-  }
-  model.RunThread(threads[0]);
+  RunThreads(threads.size(),
+             [&](size_t index) { model.RunThread(threads[index]); });
 }
 
 }  // namespace

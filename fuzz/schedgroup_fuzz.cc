@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -25,41 +24,30 @@
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
-#include "cohort/executor/pools.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/group/types.h"
 #include "cohort/schedgroup/group.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
-#include "cohort/sync/test_util.h"
 
 namespace cohort::schedgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::kParentCause;
+using fuzz::MakeExecutor;
+using fuzz::Note;
+using fuzz::Parent;
+using fuzz::ParentKind;
+using fuzz::RunThreads;
 using sim::Check;
 using sync::SteadyTime;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr int kMaxTasks = 8;
 constexpr size_t kMaxOps = 6;  // of a task or thread
 constexpr int kMaxRuns = 3;    // of a repeated task
-
-// What the model knows is no business of the simulator's: it adds no steps, and
-// orders nothing that the library does not.
-template <class T>
-class Note {
- public:
-  void Set(T value) { value_.store(value, std::memory_order_relaxed); }
-  T Get() const { return value_.load(std::memory_order_relaxed); }
-  T Add(T value) {
-    return value_.fetch_add(value, std::memory_order_relaxed) + value;
-  }
-
- private:
-  std::atomic<T> value_{};
-};
 
 // The same for what publishes something that the model itself has written.
 class Publication {
@@ -121,8 +109,6 @@ struct Task {
   Note<bool> cancelling;
   Note<bool> cancelled;
 };
-
-enum class ParentKind : uint8_t { kNone, kScope, kDeadline, kDoneScope };
 
 struct Program {
   int executor = 0;
@@ -202,7 +188,6 @@ class Parser {
 
 // The run.
 
-const absl::Status kParentCause = absl::AbortedError("parent");
 const absl::Status kCancelCause = absl::AbortedError("cancel");
 
 // The group together with what has to hold for it.
@@ -464,43 +449,14 @@ class Model {
   Note<bool> gone_;
 };
 
-std::unique_ptr<Executor> MakeExecutor(int kind) {
-  switch (kind) {
-    case 1:
-      return std::make_unique<ThreadPerTask>();
-    case 2:
-      return std::make_unique<FixedPool>(1);
-    case 3:
-      return std::make_unique<FixedPool>(2);
-    default:
-      return nullptr;  // DefaultExecutor()
-  }
-}
-
 void Run(sim::ByteStream& stream) {
   Program program;
   Parser(stream, program).Parse();
   const std::unique_ptr<Executor> executor = MakeExecutor(program.executor);
-  std::optional<CancelScope> scope;
-  switch (program.parent) {
-    case ParentKind::kNone:
-      break;
-    case ParentKind::kScope:
-    case ParentKind::kDoneScope:
-      scope = WithCancel(Context());
-      break;
-    case ParentKind::kDeadline:
-      scope = WithTimeout(Context(), 2 * kMoment, kParentCause);
-      break;
-  }
-  if (program.parent == ParentKind::kDoneScope) scope->Cancel(kParentCause);
-  Model model(program, scope.has_value() ? &*scope : nullptr, executor.get());
-  std::deque<Caller> callers;
-  for (size_t i = 1; i < program.threads.size(); ++i) {
-    callers.emplace_back(
-        [&model, &ops = program.threads[i]] { model.RunThread(ops); });
-  }
-  model.RunThread(program.threads[0]);
+  Parent parent(program.parent);
+  Model model(program, parent.scope(), executor.get());
+  RunThreads(program.threads.size(),
+             [&](size_t index) { model.RunThread(program.threads[index]); });
 }
 
 }  // namespace

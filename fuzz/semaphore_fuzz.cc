@@ -10,30 +10,28 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/semaphore/weighted.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
-#include "cohort/sync/test_util.h"
 
 namespace cohort::semaphore {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::RunThreads;
 using sim::Check;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr size_t kMaxOps = 6;  // of a thread
 
 // The program.
@@ -239,13 +237,8 @@ class Model {
 void Run(sim::ByteStream& stream) {
   const Program program = Parse(stream);
   Model model(program);
-  {
-    std::deque<Caller> callers;
-    for (size_t i = 1; i < program.threads.size(); ++i) {
-      callers.emplace_back([&model, i] { model.RunThread(i); });
-    }
-    model.RunThread(0);
-  }
+  RunThreads(program.threads.size(),
+             [&model](size_t index) { model.RunThread(index); });
   model.CheckAtEnd();
 }
 

@@ -6,7 +6,6 @@
 // newer calls of its own, and at its end it needs nobody. So whatever hangs is
 // the library's.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -20,45 +19,30 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
-#include "cohort/executor/pools.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/singleflight/group.h"
 #include "cohort/singleflight/result.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
-#include "cohort/sync/test_util.h"
 
 namespace cohort::singleflight {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::MakeExecutor;
+using fuzz::Note;
+using fuzz::RunThreads;
 using sim::Check;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr int kKeys = 3;
 constexpr int kMaxRequests = 10;
 constexpr size_t kMaxOps = 5;  // of a thread or of work
 constexpr int kScopes = 2;
-
-// What the model knows is no business of the simulator's: it adds no steps, and
-// orders nothing that the library does not.
-template <class T>
-class Note {
- public:
-  void Set(T value) { value_.store(value, std::memory_order_relaxed); }
-  T Get() const { return value_.load(std::memory_order_relaxed); }
-  T Add(T value) {
-    return value_.fetch_add(value, std::memory_order_relaxed) + value;
-  }
-
- private:
-  std::atomic<T> value_{};
-};
 
 // The program.
 
@@ -484,27 +468,13 @@ class Model {
   Note<bool> gone_;
 };
 
-std::unique_ptr<Executor> MakeExecutor(int kind) {
-  switch (kind) {
-    case 1:
-      return std::make_unique<ThreadPerTask>();
-    case 2:
-      return std::make_unique<FixedPool>(1);
-    default:
-      return nullptr;  // DefaultExecutor()
-  }
-}
-
 void Run(sim::ByteStream& stream) {
   Program program;
   Parser(stream, program).Parse();
   const std::unique_ptr<Executor> executor = MakeExecutor(program.executor);
   Model model(program, executor.get());
-  std::deque<Caller> callers;
-  for (size_t i = 1; i < program.threads.size(); ++i) {
-    callers.emplace_back([&model, i] { model.RunThread(i); });
-  }
-  model.RunThread(0);
+  RunThreads(program.threads.size(),
+             [&model](size_t index) { model.RunThread(index); });
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 // and who takes a slot gives it back without waiting. So whatever hangs is the
 // library's.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -23,11 +22,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
-#include "cohort/executor/pools.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/group/types.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
@@ -35,32 +33,21 @@
 #include "cohort/sizedgroup/wait_group.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/shared.h"
-#include "cohort/sync/test_util.h"
 
 namespace cohort::sizedgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using fuzz::kMoment;
+using fuzz::kParentCause;
+using fuzz::MakeExecutor;
+using fuzz::Note;
+using fuzz::Parent;
+using fuzz::ParentKind;
+using fuzz::RunThreads;
 using sim::Check;
 
-constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr int kMaxTasks = 10;
 constexpr size_t kMaxOps = 6;  // of a task or thread
-
-// What the model knows is no business of the simulator's: it adds no steps, and
-// orders nothing that the library does not.
-template <class T>
-class Note {
- public:
-  void Set(T value) { value_.store(value, std::memory_order_relaxed); }
-  T Get() const { return value_.load(std::memory_order_relaxed); }
-  T Add(T value) {
-    return value_.fetch_add(value, std::memory_order_relaxed) + value;
-  }
-
- private:
-  std::atomic<T> value_{};
-};
 
 // The program.
 
@@ -107,8 +94,6 @@ struct Task {
   // Written by the submitter, then by the task; read after Wait.
   sync::Shared<int> data;
 };
-
-enum class ParentKind : uint8_t { kNone, kScope, kDeadline, kDoneScope };
 
 struct Program {
   int executor = 0;
@@ -175,7 +160,6 @@ class Parser {
 
 // The run.
 
-const absl::Status kParentCause = absl::AbortedError("parent");
 const absl::Status kCancelCause = absl::AbortedError("cancel");
 
 std::string ErrorText(int id) { return absl::StrCat("boom ", id, ";"); }
@@ -538,43 +522,14 @@ class Model {
   Note<bool> gone_;
 };
 
-std::unique_ptr<Executor> MakeExecutor(int kind) {
-  switch (kind) {
-    case 1:
-      return std::make_unique<ThreadPerTask>();
-    case 2:
-      return std::make_unique<FixedPool>(1);
-    case 3:
-      return std::make_unique<FixedPool>(2);
-    default:
-      return nullptr;  // DefaultExecutor()
-  }
-}
-
 void Run(sim::ByteStream& stream) {
   Program program;
   Parser(stream, program).Parse();
   const std::unique_ptr<Executor> executor = MakeExecutor(program.executor);
-  std::optional<CancelScope> scope;
-  switch (program.parent) {
-    case ParentKind::kNone:
-      break;
-    case ParentKind::kScope:
-    case ParentKind::kDoneScope:
-      scope = WithCancel(Context());
-      break;
-    case ParentKind::kDeadline:
-      scope = WithTimeout(Context(), 2 * kMoment, kParentCause);
-      break;
-  }
-  if (program.parent == ParentKind::kDoneScope) scope->Cancel(kParentCause);
-  Model model(program, scope.has_value() ? &*scope : nullptr, executor.get());
-  std::deque<Caller> callers;
-  for (size_t i = 1; i < program.threads.size(); ++i) {
-    callers.emplace_back(
-        [&model, &ops = program.threads[i]] { model.RunThread(ops); });
-  }
-  model.RunThread(program.threads[0]);
+  Parent parent(program.parent);
+  Model model(program, parent.scope(), executor.get());
+  RunThreads(program.threads.size(),
+             [&](size_t index) { model.RunThread(program.threads[index]); });
 }
 
 }  // namespace

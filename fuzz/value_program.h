@@ -9,7 +9,6 @@
 #ifndef COHORT_FUZZ_VALUE_PROGRAM_H_
 #define COHORT_FUZZ_VALUE_PROGRAM_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -25,31 +24,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/fuzz/program.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
 
 namespace cohort::fuzz {
-
-inline constexpr absl::Duration kMoment = absl::Milliseconds(1);
-
-// What the model knows is no business of the simulator's: it adds no steps, and
-// orders nothing that the library does not.
-template <class T>
-class Note {
- public:
-  void Set(T value) { value_.store(value, std::memory_order_relaxed); }
-  T Get() const { return value_.load(std::memory_order_relaxed); }
-  T Add(T value) {
-    return value_.fetch_add(value, std::memory_order_relaxed) + value;
-  }
-
- private:
-  std::atomic<T> value_{};
-};
 
 // A value that says whose it is, and that cannot be copied.
 class Value {
@@ -168,33 +150,21 @@ class Program : public std::enable_shared_from_this<Program> {
   using Caller = void (*)(Program& program, Call& call, const Context& context);
 
   Program(sim::ByteStream& stream, Caller caller)
-      : stream_(stream), caller_(caller) {
-    switch (stream_.Below(4)) {
-      case 1:
-        scope_ = WithCancel(Context());
-        break;
-      case 2:
-        scope_ = WithTimeout(Context(), 2 * kMoment, ParentCause());
-        break;
-      case 3:
-        scope_ = WithCancel(Context());
-        scope_->Cancel(ParentCause());
-        break;
-      default:
-        break;
-    }
+      : stream_(stream),
+        caller_(caller),
+        parent_(static_cast<ParentKind>(stream.Below(4))) {
     cancel_after_ = stream_.Below(4);
     const int calls = 1 + stream_.Below(2);
     for (int i = 0; i < calls; ++i) top_.push_back(NewCall(/*depth=*/0));
   }
 
   void Run() {
-    const Context context = scope_.has_value() ? scope_->context() : Context();
+    const Context context = parent_.context();
     std::optional<testing::Caller> canceller;
     if (cancel_after_ > 0) {
       canceller.emplace([this] {
         if (cancel_after_ > 1) sync::SleepFor((cancel_after_ - 1) * kMoment);
-        CancelParent();
+        parent_.Cancel();
       });
     }
     for (Call* call : top_) caller_(*this, *call, context);
@@ -244,7 +214,7 @@ class Program : public std::enable_shared_from_this<Program> {
           context.SleepFor(2 * kMoment).IgnoreError();
           break;
         case OpKind::kCancelParent:
-          CancelParent();
+          parent_.Cancel();
           break;
         case OpKind::kCall:
           caller_(*this, *op.call, context);
@@ -278,12 +248,6 @@ class Program : public std::enable_shared_from_this<Program> {
   }
 
  private:
-  static absl::Status ParentCause() { return absl::AbortedError("parent"); }
-
-  void CancelParent() {
-    if (scope_.has_value()) scope_->Cancel(ParentCause());
-  }
-
   static absl::Status StatusAtEnd(const FunctionSpec& spec,
                                   const Context& context) {
     const std::string boom = absl::StrCat("boom ", spec.id, ";");
@@ -342,10 +306,10 @@ class Program : public std::enable_shared_from_this<Program> {
 
   sim::ByteStream& stream_;
   const Caller caller_;
+  Parent parent_;
   std::deque<FunctionSpec> functions_;
   std::deque<Call> calls_;
   std::vector<Call*> top_;
-  std::optional<CancelScope> scope_;
   int cancel_after_ = 0;
 };
 

@@ -1,0 +1,97 @@
+// What the programs of several fuzz targets have in common: the context above
+// them, where their tasks run, their threads, and how a model takes notes.
+
+#ifndef COHORT_FUZZ_PROGRAM_H_
+#define COHORT_FUZZ_PROGRAM_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
+#include "cohort/sync/test_util.h"
+
+namespace cohort::fuzz {
+
+inline constexpr absl::Duration kMoment = absl::Milliseconds(1);
+
+// What the model knows is no business of the simulator's: it adds no steps, and
+// orders nothing that the library does not.
+template <class T>
+class Note {
+ public:
+  void Set(T value) { value_.store(value, std::memory_order_relaxed); }
+  T Get() const { return value_.load(std::memory_order_relaxed); }
+  T Add(T value) {
+    return value_.fetch_add(value, std::memory_order_relaxed) + value;
+  }
+  void Raise(T value) {
+    if (Get() < value) Set(value);
+  }
+
+ private:
+  std::atomic<T> value_{};
+};
+
+enum class ParentKind : uint8_t { kNone, kScope, kDeadline, kDoneScope };
+
+inline const absl::Status kParentCause = absl::AbortedError("parent");
+
+// The context that a program runs below.
+class Parent {
+ public:
+  explicit Parent(ParentKind kind) {
+    if (kind == ParentKind::kDeadline) {
+      scope_ = WithTimeout(Context(), 2 * kMoment, kParentCause);
+    } else if (kind != ParentKind::kNone) {
+      scope_ = WithCancel(Context());
+    }
+    if (kind == ParentKind::kDoneScope) Cancel();
+  }
+
+  Context context() const {
+    return scope_.has_value() ? scope_->context() : Context();
+  }
+  CancelScope* scope() { return scope_.has_value() ? &*scope_ : nullptr; }
+  void Cancel() {
+    if (scope_.has_value()) scope_->Cancel(kParentCause);
+  }
+
+ private:
+  std::optional<CancelScope> scope_;
+};
+
+// One of five; null stands for DefaultExecutor().
+inline std::unique_ptr<Executor> MakeExecutor(int kind) {
+  switch (kind) {
+    case 1:
+      return std::make_unique<ThreadPerTask>();
+    case 2:
+      return std::make_unique<FixedPool>(1);
+    case 3:
+      return std::make_unique<FixedPool>(2);
+    case 4:
+      return std::make_unique<ElasticPool>(ElasticPool::Options{.workers = 1});
+    default:
+      return nullptr;
+  }
+}
+
+// Calls `run` with the number of each thread: the first one here.
+template <class F>
+void RunThreads(size_t count, F run) {
+  std::deque<testing::Caller> others;
+  for (size_t i = 1; i < count; ++i) others.emplace_back([&run, i] { run(i); });
+  run(size_t{0});
+}
+
+}  // namespace cohort::fuzz
+
+#endif  // COHORT_FUZZ_PROGRAM_H_
