@@ -8,6 +8,10 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include <version>
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
 
 #include "absl/base/config.h"
 #include "absl/functional/function_ref.h"
@@ -520,6 +524,20 @@ TEST(CancelSimTest, AnAssignmentEndsTheOldContextAlone) {
     EXPECT_TRUE(scope.Cancel(kOne));
   });
 }
+
+#ifdef __cpp_lib_jthread
+TEST(StopTokenSimTest, AskedForWhileTheContextEndsIsStopped) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    std::stop_token token;
+    {
+      Caller caller([&] { token = scope.context().stop_token(); });
+      scope.Cancel();
+    }
+    EXPECT_TRUE(token.stop_requested());
+  });
+}
+#endif
 
 TEST(OnDoneSimTest, WhatIsRegisteredWhileTheContextEndsRunsOnce) {
   ExploreAll(Time::kRacing, [] {
