@@ -473,16 +473,27 @@ TEST(GroupSimTest, NothingOfACallOutlivesTheGroup) {
   });
 }
 
+// Work that is copied where other work is moved.
+struct CopiedWork {
+  explicit CopiedWork(sync::Shared<bool>* gone)
+      : held(gone, [](sync::Shared<bool>* flag) { flag->Write() = true; }) {}
+  CopiedWork(const CopiedWork&) = default;
+  int operator()() const { return 1; }
+  std::shared_ptr<sync::Shared<bool>> held;
+};
+
 TEST(GroupSimTest, TheWorkIsGoneBeforeItsResultIsThere) {
   Explore(2000, [] {
-    sync::Shared<bool> gone;
+    sync::Shared<bool> moved_is_gone, copied_is_gone;
     Numbers group;
-    std::shared_ptr<sync::Shared<bool>> token(
-        &gone, [](sync::Shared<bool>* flag) { flag->Write() = true; });
-    const Call<int> call =
-        group.Start(Context(), 1, [held = std::move(token)] { return 1; });
-    EXPECT_EQ(*call.Wait(), 1);
-    EXPECT_TRUE(gone.Read());
+    const Call<int> moved = group.Start(
+        Context(), 1, [held = CopiedWork(&moved_is_gone).held] { return 1; });
+    const Call<int> copied =
+        group.Start(Context(), 2, CopiedWork(&copied_is_gone));
+    EXPECT_EQ(*moved.Wait(), 1);
+    EXPECT_TRUE(moved_is_gone.Read());
+    EXPECT_EQ(*copied.Wait(), 1);
+    EXPECT_TRUE(copied_is_gone.Read());
   });
 }
 
