@@ -16,6 +16,7 @@ set -euo pipefail
 readonly bazel_version=7.7.1
 readonly abseil_version=20240722.0
 readonly googletest_version=1.16.0
+readonly httplib_version=0.18.7  # of cpp-httplib, for the examples
 # The suites that carry them. Bazel 7 is in no release before forky; forky's
 # Abseil wants a newer rules_cc than the one packaged beside that Bazel, and
 # trixie's does not.
@@ -29,6 +30,8 @@ readonly packages=(
   # What bazel/stubs links.
   libbenchmark-dev libssl-dev
 )
+# What tests run.
+readonly test_packages=(curl)
 readonly bazel_packages=(
   bazel-bootstrap bazel-skylib bazel-rules-cc bazel-platforms
   openjdk-21-jdk-headless
@@ -71,6 +74,7 @@ home="${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}"
 readonly cache="${XDG_CACHE_HOME:-$home/.cache}/cohort"
 readonly abseil="$cache/src/abseil-cpp-$abseil_version"
 readonly googletest="$cache/src/googletest-$googletest_version"
+readonly httplib="$cache/src/cpp-httplib-$httplib_version"
 
 # shellcheck disable=SC1091
 os_release() {
@@ -132,7 +136,7 @@ readonly apt_source=/etc/apt/sources.list.d/cohort-$bazel_suite.sources
 readonly apt_pin=/etc/apt/preferences.d/cohort-$bazel_suite
 
 missing=()
-for package in "${packages[@]}"; do
+for package in "${packages[@]}" "${test_packages[@]}"; do
   [[ -n "$(installed_version "$package")" ]] || missing+=("$package")
 done
 
@@ -144,8 +148,9 @@ dpkg --compare-versions "$(installed_version bazel-bootstrap)" ge \
   "$bazel_version" || bazel_missing=true
 
 sources_missing=false
-[[ -f "$abseil/MODULE.bazel" && -f "$googletest/MODULE.bazel" ]] ||
-  sources_missing=true
+for tree in "$abseil" "$googletest" "$httplib"; do
+  [[ -f "$tree/MODULE.bazel" ]] || sources_missing=true
+done
 
 # The compilers and system headers are no inputs of Bazel's actions, so the
 # name of the disk cache carries their versions.
@@ -178,6 +183,9 @@ END
         override module "$name" "$root/bazel/stubs/$name"
       fi
     done
+    if grep -q 'name = "cpp-httplib"' "$1/MODULE.bazel"; then
+      override module cpp-httplib "$httplib"
+    fi
   else
     echo "# What the network would serve: sources and packages from Debian."
     override repository com_google_absl "$abseil"
@@ -251,8 +259,8 @@ if $bazel_missing; then
 fi
 [[ ${#missing[@]} == 0 ]] || say "  - install ${missing[*]}"
 ! $sources_missing ||
-  say "  - unpack Abseil $abseil_version and GoogleTest $googletest_version" \
-    "from $source_suite's sources into $cache/src"
+  say "  - unpack Abseil $abseil_version, GoogleTest $googletest_version and" \
+    "cpp-httplib $httplib_version from $source_suite's sources into $cache/src"
 say "  - write a user.bazelrc, which git ignores, in: ${workspaces[*]}"
 
 ! $dry_run || exit 0
@@ -380,6 +388,7 @@ install_bazel() {
 # Unpacks the upstream part of a Debian source package: name, upstream version,
 # destination. Not below /tmp, which Bazel's sandbox hides.
 unpack_source() {
+  [[ ! -f "$3/MODULE.bazel" ]] || return 0
   local work="$cache/src/.$1"
   rm -rf "$work"
   mkdir -p "$work"
@@ -411,6 +420,8 @@ fetch_sources() {
   apt-get "${source_options[@]}" -qq update </dev/null >&2
   unpack_source abseil "$abseil_version" "$abseil"
   unpack_source googletest "$googletest_version" "$googletest"
+  unpack_source cpp-httplib "$httplib_version" "$httplib"
+  cp "$root"/bazel/stubs/cpp-httplib/* "$httplib"
   rm -rf "$apt_dir"
 }
 
@@ -429,7 +440,7 @@ if $bazel_missing; then
   install_bazel
 fi
 if $sources_missing; then
-  say "fetching the sources of Abseil and GoogleTest"
+  say "fetching the sources of Abseil, GoogleTest and cpp-httplib"
   fetch_sources
 fi
 

@@ -1,7 +1,6 @@
 // Prints the MD5 digests of all files of directory trees: see kUsage.
 
 #include <getopt.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,11 +11,9 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
@@ -29,6 +26,7 @@
 #include "cohort/errgroup/group.h"
 #include "md5all/digest_tree.h"
 #include "md5all/md5sum_line.h"
+#include "signals/signal_catcher.h"
 
 namespace md5all {
 namespace {
@@ -56,7 +54,6 @@ constexpr int kOk = 0;
 constexpr int kIncomplete = 1;
 constexpr int kBadArguments = 2;
 constexpr int kTimedOut = 124;
-constexpr int kKilledBySignal = 128;  // plus the signal's number
 
 // More would not fit into the usual limit of open files.
 constexpr int kMaxJobs = 1000;
@@ -114,64 +111,6 @@ std::optional<Arguments> ParseArguments(int argc, char** argv) {
   arguments.roots.assign(argv + optind, argv + argc);
   if (arguments.roots.empty()) arguments.roots = {"."};
   return arguments;
-}
-
-// Takes SIGINT and SIGTERM as long as it lives, for this thread and all that
-// start meanwhile. A thread of its own waits for them, so that the reaction may
-// do what a signal handler may not. The second signal ends the process: the
-// first may wait for a disk that does not answer.
-class SignalCatcher {
- public:
-  explicit SignalCatcher(absl::AnyInvocable<void(int signal)> react);
-  SignalCatcher(const SignalCatcher&) = delete;
-  SignalCatcher& operator=(const SignalCatcher&) = delete;
-  ~SignalCatcher();
-
- private:
-  // The next signal, or 0 at the end.
-  int Next() const;
-
-  sigset_t caught_;
-  sigset_t heeded_;
-  sigset_t mask_before_;
-  std::atomic<bool> ended_ = false;
-  std::thread thread_;
-};
-
-SignalCatcher::SignalCatcher(absl::AnyInvocable<void(int signal)> react) {
-  sigemptyset(&caught_);
-  sigemptyset(&heeded_);
-  for (const int signal : {SIGINT, SIGTERM}) {
-    sigaddset(&caught_, signal);
-    struct sigaction action;
-    sigaction(signal, nullptr, &action);
-    // What whoever started us wants ignored, as nohup does, stays ignored.
-    if (action.sa_handler != SIG_IGN) sigaddset(&heeded_, signal);
-  }
-  pthread_sigmask(SIG_BLOCK, &caught_, &mask_before_);
-  thread_ = std::thread([this, react = std::move(react)]() mutable {
-    const int first = Next();
-    if (first == 0) return;
-    react(first);
-    const int second = Next();
-    if (second != 0) std::_Exit(kKilledBySignal + second);
-  });
-}
-
-SignalCatcher::~SignalCatcher() {
-  ended_ = true;
-  pthread_kill(thread_.native_handle(), SIGTERM);
-  thread_.join();
-  pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
-}
-
-int SignalCatcher::Next() const {
-  while (true) {
-    int signal = 0;
-    sigwait(&caught_, &signal);
-    if (ended_) return 0;
-    if (sigismember(&heeded_, signal) == 1) return signal;
-  }
 }
 
 // A line on a terminal that says how far the digesters are.
@@ -271,7 +210,7 @@ int Main(int argc, char** argv) {
           "timed out after ", absl::FormatDuration(arguments->timeout))));
   const Context& context = scope.context();
   std::atomic<int> signal = 0;
-  const SignalCatcher catcher([&scope, &signal](int caught) {
+  const signals::SignalCatcher catcher([&scope, &signal](int caught) {
     signal = caught;
     scope.Cancel(
         absl::CancelledError(caught == SIGINT ? "interrupted" : "terminated"));
@@ -279,7 +218,7 @@ int Main(int argc, char** argv) {
   const auto exit_status = [&context, &signal] {
     return absl::IsDeadlineExceeded(context.status())
                ? kTimedOut
-               : kKilledBySignal + signal;
+               : signals::kExitStatus + signal;
   };
 
   const absl::StatusOr<TreeDigests> digests =
