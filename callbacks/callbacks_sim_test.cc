@@ -41,19 +41,11 @@ void Explore(int schedules, absl::FunctionRef<void()> body,
   sim::Explore({.schedules = schedules}, body, site);
 }
 
-// A complete search, which is a proof for the body; but for the strategies
-// that leave something out.
-void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body,
-                std::source_location site = std::source_location::current()) {
-  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
-                                           .schedules = 1'000'000,
-                                           .time = sim::Time::kQuiescent,
-                                           .stale_loads = false,
-                                           .spurious_wake_ups = 0},
-                                          body, site);
-  EXPECT_TRUE(result.complete);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
+// Where time passes when nobody has anything else to do.
+sim::Options Quiescent(sim::Strategy strategy) {
+  sim::Options options = sim::AllSchedules(std::move(strategy));
+  options.time = sim::Time::kQuiescent;
+  return options;
 }
 
 // What is before the call is visible to the functions, and what they did to
@@ -376,7 +368,7 @@ TEST(CallbacksSimTest, ADeadlineAgainstASuccess) {
 // All schedules with at most one preemption.
 
 TEST(CallbacksSimTest, EveryRaceOfTwoHasOneWinner) {
-  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
+  ExploreAll(Quiescent(sim::Strategy::PreemptionBounded(1)), [] {
     const absl::StatusOr<int> result =
         Race(Context(), [] { return 1; }, [] { return 2; });
     EXPECT_TRUE(*result == 1 || *result == 2);
@@ -384,7 +376,7 @@ TEST(CallbacksSimTest, EveryRaceOfTwoHasOneWinner) {
 }
 
 TEST(CallbacksSimTest, EveryRaceOfSuccessAndFailureSucceeds) {
-  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
+  ExploreAll(Quiescent(sim::Strategy::PreemptionBounded(1)), [] {
     EXPECT_EQ(*Race(
                   Context(), []() -> absl::StatusOr<int> { return No("no"); },
                   [] { return 2; }),
@@ -393,7 +385,7 @@ TEST(CallbacksSimTest, EveryRaceOfSuccessAndFailureSucceeds) {
 }
 
 TEST(CallbacksSimTest, EveryDetachedRaceOfTwoHasOneWinner) {
-  ExploreAll(sim::Strategy::PreemptionBounded(1), [] {
+  ExploreAll(Quiescent(sim::Strategy::PreemptionBounded(1)), [] {
     const absl::StatusOr<int> result =
         RaceDetached(Context(), [] { return 1; }, [] { return 2; });
     EXPECT_TRUE(*result == 1 || *result == 2);

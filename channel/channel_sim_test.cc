@@ -1,12 +1,12 @@
 // Channel and Select on every schedule that the search comes across. The names
 // with numbers are those of docs/immunity.md.
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <initializer_list>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -51,18 +51,14 @@ void ExploreQuiescent(absl::FunctionRef<void()> body) {
                body);
 }
 
-// A complete search, which is a proof for the body.
 void ExploreAll(absl::FunctionRef<void()> body) {
-  const sim::Result result =
-      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
-                    .schedules = kShare == 1 ? 2'000'000 : 2000,
-                    .stale_loads = false,
-                    .spurious_wake_ups = 0},
-                   body);
-  EXPECT_TRUE(result.complete || kShare != 1);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
+  sim::Options options = sim::AllSchedules();
+  if (kShare == 1) {
+    sim::ExploreAll(options, body);
+  } else {
+    options.schedules = 2000;
+    sim::Explore(options, body);
+  }
 }
 
 class ChannelSimTest : public ::testing::TestWithParam<int> {
@@ -126,6 +122,26 @@ TEST_P(ChannelSimTest, WhatCameBeforeSendIsVisibleToTheReceiver) {
     for (sync::Shared<int>* shared : channel.Values(Context())) {
       EXPECT_EQ(shared->Read(), 1);
     }
+  });
+}
+
+TEST_P(ChannelSimTest, MayBeLookedAtMeanwhile) {
+  Explore([] {
+    Channel<int> channel(capacity());
+    Caller sender([&channel] {
+      const bool sent = channel.TrySend(1).ok();
+      EXPECT_EQ(sent, capacity() != 0);
+      channel.Close();
+    });
+    const bool closed = channel.closed();
+    const int size = channel.size();
+    EXPECT_LE(size, std::min(capacity(), 1));
+    if (closed) {
+      EXPECT_EQ(size, std::min(capacity(), 1));
+    }
+    sender.Join();
+    EXPECT_TRUE(channel.closed());
+    EXPECT_EQ(channel.size(), std::min(capacity(), 1));
   });
 }
 

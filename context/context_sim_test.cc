@@ -5,7 +5,6 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 #include <version>
@@ -62,13 +61,15 @@ void ExploreAll(Time time, absl::FunctionRef<void()> body) {
   // Woken for no reason as well, which would be too much for all schedules.
   sim::Explore({.schedules = kSome ? 500 : 2000, .time = time}, body);
   if (::testing::Test::HasFailure()) return;
-  const sim::Result all = sim::Explore({.strategy = sim::Strategy::DepthFirst(),
-                                        .schedules = kSome ? 1000 : 1'000'000,
-                                        .time = time,
-                                        .spurious_wake_ups = 0},
-                                       body);
-  EXPECT_TRUE(all.complete || kSome);
-  ::testing::Test::RecordProperty("schedules", std::to_string(all.schedules));
+  sim::Options all = sim::AllSchedules();
+  all.time = time;
+  all.stale_loads = true;
+  if (kSome) {
+    all.schedules = 1000;
+    sim::Explore(all, body);
+  } else {
+    sim::ExploreAll(all, body);
+  }
 }
 
 // Opens once.

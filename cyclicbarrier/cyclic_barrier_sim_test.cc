@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <deque>
 #include <stdexcept>
-#include <string>
-#include <utility>
 
 #include "absl/base/config.h"
 #include "absl/functional/function_ref.h"
@@ -33,19 +31,6 @@ using ::cohort::testing::Caller;
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
 absl::Status Cause() { return absl::UnknownError("the test says so"); }
-
-// A complete search, which is a proof for the body.
-void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body) {
-  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
-                                           .schedules = 1'000'000,
-                                           .stale_loads = false,
-                                           .spurious_wake_ups = 0},
-                                          body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
-}
 
 // A barrier of two, and what has come of all its rounds.
 class Two {

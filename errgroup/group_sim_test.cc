@@ -135,19 +135,6 @@ void ExpectAccounted(const Group& group) {
   EXPECT_EQ(stats.accepted, stats.succeeded + stats.failed + stats.skipped);
 }
 
-// A complete search, which is a proof for the body.
-void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body,
-                std::source_location site = std::source_location::current()) {
-  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
-                                           .schedules = 1'000'000,
-                                           .stale_loads = false,
-                                           .spurious_wake_ups = 0},
-                                          body, site);
-  EXPECT_TRUE(result.complete);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
-}
-
 void Play(std::vector<sim::ScriptStep> script, absl::FunctionRef<void()> body,
           std::source_location site = std::source_location::current()) {
   sim::Explore({.strategy = sim::Strategy::Script(std::move(script)),

@@ -1,11 +1,8 @@
 // errgroup::WaitGroup on every schedule that the search comes across.
 
 #include <memory>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
@@ -27,20 +24,6 @@ using ::cohort::testing::Caller;
 const absl::Status kOne = absl::NotFoundError("one");
 const absl::Status kTwo = absl::AbortedError("two");
 const absl::Status kStop = absl::InvalidArgumentError("stop");
-
-// A complete search, which is a proof for the body.
-void ExploreAll(absl::FunctionRef<void()> body) {
-  const sim::Result result =
-      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
-                    .schedules = 1'000'000,
-                    .stale_loads = false,
-                    .spurious_wake_ups = 0},
-                   body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
-}
 
 TEST(WaitGroupSimTest, WaitReturnsWhenAllIsDoneAndSeesIt) {
   sim::Explore({.schedules = 5000}, [] {
@@ -195,7 +178,7 @@ TEST(WaitGroupSimTest, WaitInATaskForWorkOfALaterOne) {
 }
 
 TEST(WaitGroupProof, TwoDoneAndTwoWaits) {
-  ExploreAll([] {
+  sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group;
     sync::Shared<int> sum(0);
     group.Add(2);
@@ -214,7 +197,7 @@ TEST(WaitGroupProof, TwoDoneAndTwoWaits) {
 }
 
 TEST(WaitGroupProof, ADoneACancelAndAWait) {
-  ExploreAll([] {
+  sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group;
     CancelScope scope = WithCancel(Context());
     group.Add(1);

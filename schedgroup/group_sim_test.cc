@@ -746,22 +746,9 @@ TEST(DestructionSimTest, IsOutlivedByAnId) {
 // Complete searches, up to a number of preemptions: nobody but who waits runs
 // tasks.
 
-void ExploreAll(int preemptions, absl::FunctionRef<void()> body) {
-  const sim::Result result =
-      sim::Explore({.strategy = sim::Strategy::PreemptionBounded(preemptions),
-                    .schedules = 200'000,
-                    .stale_loads = false,
-                    .spurious_wake_ups = 0},
-                   body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
-}
-
 // Runs what it is given on threads that are there for nothing else.
 TEST(GroupProof, ATaskItsTimeAndACancel) {
-  ExploreAll(2, [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
     ThreadPerTask executor;
     Group group({}, {.executor = &executor});
     sync::Atomic<int> ran = 0;
@@ -773,7 +760,7 @@ TEST(GroupProof, ATaskItsTimeAndACancel) {
 }
 
 TEST(GroupProof, ATaskItsTimeAndTheEndOfTheGroup) {
-  ExploreAll(2, [] {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
     ThreadPerTask executor;
     sync::Atomic<int> alive = 1;
     {

@@ -2,10 +2,7 @@
 // numbers are those of docs/immunity.md.
 
 #include <cstdint>
-#include <string>
-#include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -50,19 +47,6 @@ class AtOnce {
 void ExpectUnused(const Weighted& semaphore) {
   EXPECT_EQ(semaphore.in_use(), 0);
   EXPECT_EQ(semaphore.waiters(), 0);
-}
-
-// A complete search, which is a proof for the body.
-void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body) {
-  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
-                                           .schedules = 1'000'000,
-                                           .stale_loads = false,
-                                           .spurious_wake_ups = 0},
-                                          body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
 }
 
 TEST(WeightedSimTest, NeverMoreThanTheSizeAndNobodyIsForgotten) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <source_location>
 #include <string>
+#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/functional/function_ref.h"
@@ -80,6 +81,36 @@ Result Explore(const Options& options, absl::FunctionRef<void()> body,
                     absl::StrCat(report, "(of ", TestName(), ")").c_str(),
                     testing::TestPartResult::kNonFatalFailure);
   return result;
+}
+
+Options AllSchedules(Strategy strategy) {
+  return {.strategy = std::move(strategy),
+          .schedules = 2'000'000,
+          .stale_loads = false,
+          .spurious_wake_ups = 0};
+}
+
+Result ExploreAll(const Options& options, absl::FunctionRef<void()> body,
+                  std::source_location site) {
+  Result result = Explore(options, body, site);
+  const bool told_otherwise = !absl::GetFlag(FLAGS_sim_replay).empty() ||
+                              absl::GetFlag(FLAGS_sim_schedules).has_value();
+  if (result.failure.has_value() || told_otherwise) return result;
+  testing::Test::RecordProperty("schedules", absl::StrCat(result.schedules));
+  if (!result.complete || result.schedules == 1) {
+    GTEST_MESSAGE_AT_(
+        site.file_name(), static_cast<int>(site.line()),
+        absl::StrCat("not a proof: ", result.schedules, " schedules, ",
+                     result.complete ? "which are all" : "and there are more")
+            .c_str(),
+        testing::TestPartResult::kNonFatalFailure);
+  }
+  return result;
+}
+
+Result ExploreAll(Strategy strategy, absl::FunctionRef<void()> body,
+                  std::source_location site) {
+  return ExploreAll(AllSchedules(std::move(strategy)), body, site);
 }
 
 }  // namespace cohort::sim

@@ -26,6 +26,18 @@ namespace cohort::sim {
 Result Explore(const Options& options, absl::FunctionRef<void()> body,
                std::source_location site = std::source_location::current());
 
+// For ExploreAll: all the schedules that `strategy` has, but for stale loads
+// and spurious wake-ups, which would be too many.
+Options AllSchedules(Strategy strategy = Strategy::DepthFirst());
+
+// Explore, for a proof: fails, too, if the search has not come to its end, or
+// if there was nothing to search. The number of schedules becomes a property of
+// the test. With --sim_replay or --sim_schedules it is no more than Explore.
+Result ExploreAll(const Options& options, absl::FunctionRef<void()> body,
+                  std::source_location site = std::source_location::current());
+Result ExploreAll(Strategy strategy, absl::FunctionRef<void()> body,
+                  std::source_location site = std::source_location::current());
+
 }  // namespace cohort::sim
 
 #endif  // COHORT_SIM_SIM_H_

@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -44,19 +43,10 @@ void Explore(int schedules, absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = schedules, .processors = 1}, body);
 }
 
-// A complete search, which is a proof for the body.
 void ExploreAll(absl::FunctionRef<void()> body) {
-  const sim::Result result =
-      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
-                    .schedules = 500'000,
-                    .stale_loads = false,
-                    .spurious_wake_ups = 0,
-                    .processors = 1},
-                   body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
+  sim::Options options = sim::AllSchedules();
+  options.processors = 1;
+  sim::ExploreAll(options, body);
 }
 
 // Work that is alone, and whose results are told apart.

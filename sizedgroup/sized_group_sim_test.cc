@@ -10,7 +10,6 @@
 
 #include "absl/base/config.h"
 #include "absl/base/thread_annotations.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
@@ -80,19 +79,6 @@ void ExpectAccounted(const Group& group) {
   const Stats stats = group.stats();
   EXPECT_EQ(stats.queued + stats.running + stats.parked, 0);
   EXPECT_EQ(stats.accepted, stats.succeeded + stats.failed + stats.skipped);
-}
-
-// A complete search, which is a proof for the body.
-void ExploreAll(sim::Strategy strategy, absl::FunctionRef<void()> body) {
-  const sim::Result result = sim::Explore({.strategy = std::move(strategy),
-                                           .schedules = 1'000'000,
-                                           .stale_loads = false,
-                                           .spurious_wake_ups = 0},
-                                          body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
 }
 
 TEST(SizedGroupSimTest, EveryTaskIsRunSkippedOrRefused) {

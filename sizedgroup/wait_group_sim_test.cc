@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
@@ -31,20 +30,6 @@ absl::Status Fail(const std::string& text) {
 }
 
 void MustNotRun() { ADD_FAILURE() << "must not run"; }
-
-// A complete search, which is a proof for the body.
-void ExploreAll(absl::FunctionRef<void()> body) {
-  const sim::Result result =
-      sim::Explore({.strategy = sim::Strategy::DepthFirst(),
-                    .schedules = 1'000'000,
-                    .stale_loads = false,
-                    .spurious_wake_ups = 0},
-                   body);
-  EXPECT_TRUE(result.complete);
-  EXPECT_GT(result.schedules, 1);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
-}
 
 TEST(WaitGroupSimTest, WaitSeesWhatFunctionsAndHoldersOfSlotsDid) {
   sim::Explore({.schedules = 3000}, [] {
@@ -220,7 +205,7 @@ TEST(ErrorGroupSimTest, B18_ABlockedAddIsReleasedByCancellation) {
 }
 
 TEST(WaitGroupProof, ASlotGivenBackAndABlockedBlockAdd) {
-  ExploreAll([] {
+  sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group(1);
     Slot slot = group.BlockAdd();
     Caller blocked([&] {
@@ -237,7 +222,7 @@ TEST(WaitGroupProof, ASlotGivenBackAndABlockedBlockAdd) {
 }
 
 TEST(WaitGroupProof, TwoHoldersAndTwoWaiters) {
-  ExploreAll([] {
+  sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group(2);
     Caller first([slot = group.BlockAdd()]() mutable { slot = Slot(); });
     Caller second([slot = group.BlockAdd()]() mutable { slot = Slot(); });
