@@ -116,6 +116,54 @@ void Reentered() {
   flight.Do([&] { return flight.Do([] { return 1; }, /*inside=*/true); });
 }
 
+// tailscale#18919: a call is cancelled when its last caller leaves, and can be
+// joined until its work has noticed. T1 leaves its call; T0, who has cancelled
+// nothing, is given what is left of it.
+template <bool kBad>
+class AbandonedFlight {
+ public:
+  struct Call {
+    int callers = 0;
+    bool cancelled = false;
+  };
+
+  std::shared_ptr<Call> Join() {
+    sync::MutexLock lock(&mutex_);
+    if (current_ == nullptr) current_ = std::make_shared<Call>();
+    ++current_->callers;
+    sim::Check(!current_->cancelled, "nobody joins what others have cancelled");
+    return current_;
+  }
+
+  void Leave(Call& call) {
+    sync::MutexLock lock(&mutex_);
+    if (--call.callers != 0) return;
+    call.cancelled = true;
+    if (!kBad && current_.get() == &call) current_ = nullptr;
+  }
+
+  void End(Call& call) {
+    sync::MutexLock lock(&mutex_);
+    if (current_.get() == &call) current_ = nullptr;
+  }
+
+ private:
+  sync::Mutex mutex_;
+  std::shared_ptr<Call> current_ ABSL_GUARDED_BY(mutex_);
+};
+
+template <bool kBad>
+void JoinsAbandoned() {
+  AbandonedFlight<kBad> flight;
+  Caller t1([&] {
+    const auto call = flight.Join();
+    flight.Leave(*call);
+    flight.End(*call);
+  });
+  const auto call = flight.Join();
+  flight.End(*call);
+}
+
 constexpr Specimen kSpecimens[] = {
     {.name = "singleflight_poisoned_key",
      .source = "golang/go#41133, golang/go#33519, golang/go#52557; B-27, B-30",
@@ -141,6 +189,12 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kDeadlock,
      .bad = Reentered<true>,
      .mended = Reentered<false>},
+    {.name = "singleflight_joins_abandoned",
+     .source = "tailscale/tailscale#18919",
+     .bug = "A caller joins a call that was cancelled when all had left.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = JoinsAbandoned<true>,
+     .mended = JoinsAbandoned<false>},
 };
 
 }  // namespace
