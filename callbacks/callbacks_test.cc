@@ -25,7 +25,6 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/context/test_util.h"
 #include "cohort/executor/test_util.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"

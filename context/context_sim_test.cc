@@ -17,7 +17,6 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/context/test_util.h"
 #include "cohort/context/wake_on_done.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"

@@ -4,7 +4,6 @@
 #define COHORT_CONTEXT_TEST_UTIL_H_
 
 #include <functional>
-#include <memory>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -12,16 +11,6 @@
 #include "cohort/sync/thread.h"
 
 namespace cohort::testing {
-
-// Runs its function when it is destroyed, moves aside.
-class AtEnd {
- public:
-  explicit AtEnd(std::function<void()> f)
-      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
-
- private:
-  std::shared_ptr<void> guard_;
-};
 
 struct Expiring {
   CancelScope scope;

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -38,6 +37,7 @@
 namespace cohort::errgroup {
 namespace {
 
+using ::cohort::testing::AtEnd;
 using ::cohort::testing::Caller;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
@@ -81,16 +81,6 @@ class AtOnce {
  private:
   const int limit_;
   sync::Atomic<int> now_ = 0;
-};
-
-// Runs its function when the last copy of what holds it is destroyed.
-class AtEnd {
- public:
-  explicit AtEnd(std::function<void()> f)
-      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
-
- private:
-  std::shared_ptr<void> guard_;
 };
 
 // Takes its time: what it is given runs when somebody asks for it, or at the

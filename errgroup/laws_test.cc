@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,22 +22,13 @@
 namespace cohort::errgroup {
 namespace {
 
+using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
 
 absl::Status Fail(const std::string& text) {
   return absl::InvalidArgumentError(text);
 }
-
-// Runs its function when the last copy of what holds it is destroyed.
-class AtEnd {
- public:
-  explicit AtEnd(std::function<void()> f)
-      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
-
- private:
-  std::shared_ptr<void> guard_;
-};
 
 TEST(LawAccounted, SubmissionSaysWhatHappened) {
   absl::Notification release;

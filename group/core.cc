@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -349,22 +351,25 @@ bool Core::Deliver(Entries& tasks) {
 }
 
 void Core::Skip(Entries tasks) {
+  const int64_t count = static_cast<int64_t>(tasks.size());
   {
-    const int64_t count = static_cast<int64_t>(tasks.size());
     sync::MutexLock lock(&mutex_);
     expected_ -= count;
-    dropping_ += count;
-    dropper_ = sync::CurrentThreadId();
+    BeginDrop(count);
     cut_short_ = true;
   }
-  Drop(tasks);
+  tasks.clear();
+  EndDrop(count);
 }
 
-void Core::Withdraw() {
-  sync::MutexLock lock(&mutex_);
-  --expected_;
-  ++skipped_;
-  WakeIfFinished();
+void Core::Withdraw(absl::FunctionRef<void()> destroy) {
+  {
+    sync::MutexLock lock(&mutex_);
+    --expected_;
+    BeginDrop(1);
+  }
+  destroy();
+  EndDrop(1);
 }
 
 int64_t Core::Startable() const {
@@ -445,8 +450,7 @@ void Core::OnCancelled() {
     sync::MutexLock lock(&mutex_);
     skipped.swap(queue_);
     count = static_cast<int64_t>(skipped.size());
-    dropping_ += count;
-    if (count > 0) dropper_ = sync::CurrentThreadId();
+    if (count > 0) BeginDrop(count);
     if (count > 0 || !parked_.empty()) cut_short_ = true;
     refused_ += static_cast<int64_t>(parked_.size());
     for (Parked* parked : parked_) {
@@ -456,14 +460,19 @@ void Core::OnCancelled() {
     parked_.clear();
     WakeIfFinished();  // where nothing but these was outstanding
   }
-  if (count > 0) Drop(skipped);
+  if (count == 0) return;
+  skipped.clear();
+  EndDrop(count);
 }
 
-void Core::Drop(Entries& skipped) {
-  const int64_t count = static_cast<int64_t>(skipped.size());
-  skipped.clear();
+void Core::BeginDrop(int64_t count) {
+  dropping_ += count;
+  droppers_.push_back(sync::CurrentThreadId());
+}
+
+void Core::EndDrop(int64_t count) {
   sync::MutexLock lock(&mutex_);
-  dropper_.reset();
+  droppers_.erase(absl::c_find(droppers_, sync::CurrentThreadId()));
   dropping_ -= count;
   skipped_ += count;
   WakeIfFinished();
@@ -528,7 +537,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   // be one of them that waits here.
   if (context().done()) OnCancelled();
   mutex_.Lock();
-  ABSL_CHECK(dropper_ != sync::CurrentThreadId())
+  ABSL_CHECK(!absl::c_linear_search(droppers_, sync::CurrentThreadId()))
       << Label() << ": waited for, or destroyed, by the destructor of a task "
       << "that is being skipped";
   const int64_t entered = EnterSelfWait();

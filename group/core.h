@@ -92,9 +92,9 @@ class Core {
   [[nodiscard]] bool Deliver(Entries& tasks);
   // Skips tasks that were expected, after a cancellation. Destroys them here.
   void Skip(Entries tasks);
-  // Takes one back that was expected; it counts as skipped, but does not make
-  // Wait fail. The task has been destroyed.
-  void Withdraw();
+  // Takes one back that was expected, and that `destroy` destroys; it counts as
+  // skipped, but does not make Wait fail.
+  void Withdraw(absl::FunctionRef<void()> destroy);
 
   absl::Status Wait(WaitPolicy policy);
   // DEADLINE_EXCEEDED if the group is not done at `deadline`. Runs no tasks,
@@ -162,8 +162,9 @@ class Core {
                            std::exception_ptr& exception);
 
   void OnCancelled();
-  // Destroys tasks that the caller has added to dropping_.
-  void Drop(Entries& skipped);
+  // Before and after this thread destroys tasks, which count as skipped then.
+  void BeginDrop(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndDrop(int64_t count);
 
   int64_t Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a Wait is over that began in `round`, inside a task of this group
@@ -208,7 +209,7 @@ class Core {
   // Times at which all that was outstanding were such tasks.
   int64_t rounds_ ABSL_GUARDED_BY(mutex_) = 0;
   // Who destroys skipped tasks just now.
-  std::optional<sync::ThreadId> dropper_ ABSL_GUARDED_BY(mutex_);
+  std::vector<sync::ThreadId> droppers_ ABSL_GUARDED_BY(mutex_);
 
   int64_t accepted_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t succeeded_ ABSL_GUARDED_BY(mutex_) = 0;

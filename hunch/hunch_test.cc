@@ -19,7 +19,6 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "cohort/context/context.h"
-#include "cohort/context/test_util.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 

@@ -31,6 +31,7 @@
 namespace cohort::schedgroup {
 namespace {
 
+using ::cohort::testing::AtEnd;
 using ::cohort::testing::Caller;
 using sync::SteadyTime;
 
@@ -42,16 +43,6 @@ absl::Status Fail(const std::string& text) {
 }
 
 void MustNotRun() { ADD_FAILURE() << "must not run"; }
-
-// Runs its function when the last copy of what holds it is destroyed.
-class AtEnd {
- public:
-  explicit AtEnd(std::function<void()> f)
-      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
-
- private:
-  std::shared_ptr<void> guard_;
-};
 
 void Explore(int schedules, absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = schedules}, body);

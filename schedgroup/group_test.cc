@@ -11,7 +11,6 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "absl/base/config.h"
@@ -31,6 +30,7 @@
 namespace cohort::schedgroup {
 namespace {
 
+using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
 
@@ -45,16 +45,6 @@ absl::Status Fail(const std::string& text) {
 }
 
 void MustNotRun() { ADD_FAILURE() << "must not run"; }
-
-// Runs its function when the last copy of what holds it is destroyed.
-class AtEnd {
- public:
-  explicit AtEnd(std::function<void()> f)
-      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
-
- private:
-  std::shared_ptr<void> guard_;
-};
 
 TEST(GroupTest, AnEmptyGroupEndsWell) {
   Group group;
@@ -630,6 +620,30 @@ TEST(GroupDeathTest, DestructionByOneOfItsTasksDies) {
         group->Wait().IgnoreError();
       },
       "destroyed by one of its own tasks");
+}
+
+TEST(GroupDeathTest, WaitingInAFunctorThatIsSkippedDiesWhoeverElseSkips) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        Group group;
+        absl::Notification skipping;
+        absl::Notification skipped;
+        const TaskId waits =
+            group.Delay(kNever, [held = AtEnd([&] {
+                                   skipping.Notify();
+                                   skipped.WaitForNotification();
+                                   group.Wait().IgnoreError();
+                                 })] {});
+        const TaskId other = group.Delay(kNever, [] {});
+        Caller caller([&] {
+          skipping.WaitForNotification();
+          group.Cancel(other);
+          skipped.Notify();
+        });
+        group.Cancel(waits);
+      },
+      "by the destructor of a task that is being skipped");
 }
 
 }  // namespace

@@ -118,9 +118,12 @@ int Pos::PickThread(const View& view) {
     if (priorities_[thread] > priorities_[best]) best = thread;
   }
   const PendingOp& op = view.pending[best];
+  // Time concerns everybody. Otherwise one that polls would keep out for ever
+  // one that has drawn badly.
+  const bool everybody = best == kClockThread;
   for (uint64_t left = view.enabled; left != 0; left &= left - 1) {
     const int thread = std::countr_zero(left);
-    if (thread == best || Dependent(view.pending[thread], op)) {
+    if (everybody || thread == best || Dependent(view.pending[thread], op)) {
       priorities_[thread] = random_.Next();
     }
   }

@@ -3,6 +3,8 @@
 #ifndef COHORT_SYNC_TEST_UTIL_H_
 #define COHORT_SYNC_TEST_UTIL_H_
 
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "absl/log/absl_check.h"
@@ -18,6 +20,16 @@ template <class Condition>
 void Await(Condition condition) {
   while (!condition()) sync::SleepFor(absl::Microseconds(200));
 }
+
+// Runs its function when the last copy of what holds it is destroyed.
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> f)
+      : guard_(nullptr, [f = std::move(f)](void*) { f(); }) {}
+
+ private:
+  std::shared_ptr<void> guard_;
+};
 
 // A thread that is joined when it goes out of scope.
 class Caller {

@@ -138,8 +138,7 @@ bool Scheduler::Cancel(Scheduled& task, bool* over) {
   }
   const auto listed = sync::RefPtr<Scheduled>::Adopt(&task);
   Disarm(task);
-  Finish(task);
-  core_->Withdraw();
+  core_->Withdraw([&] { Finish(task); });
   return true;
 }
 
