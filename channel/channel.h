@@ -42,10 +42,9 @@ class Values;
 //                is done. A context that is done to begin with sends and
 //                receives nothing. A value that has been taken has been sent,
 //                whatever becomes of the context at that moment.
-// Order?         Values are received in the order in which they were sent.
-// Those
-//                who block are served in the order in which they came, whoever
-//                comes later behind them.
+// Order?         Values are received in the order in which they were sent. Who
+//                blocks is served in the order of arrival, and before whoever
+//                comes later.
 // On error?      Send: FAILED_PRECONDITION if the channel is closed, and
 //                TrySend: UNAVAILABLE if it is full; the value is then where it
 //                was. Receive: OUT_OF_RANGE if it is closed and empty;

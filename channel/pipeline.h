@@ -4,10 +4,10 @@
 //   Channel<int> numbers, squares, firsts;
 //   errgroup::Group group(context);
 //   group.Go([&](const Context& c) { return Feed(c, Range(), numbers); });
-//   group.Go([&](const Context& c) { return Map(c, numbers, squares, Square);
-//   }); group.Go([&](const Context& c) { return TakeN(c, squares, 3, firsts);
-//   }); for (int square : firsts.Values(group.context())) ... absl::Status
-//   status = group.Wait();
+//   group.Go([&](const Context& c) { return Map(c, numbers, squares, Sqr); });
+//   group.Go([&](const Context& c) { return TakeN(c, squares, 3, firsts); });
+//   for (int square : firsts.Values(group.context())) ...
+//   absl::Status status = group.Wait();
 //
 // All of them have this in common:
 //

@@ -150,6 +150,26 @@ TEST(SelectTest, AClosedChannelIsReady) {
   EXPECT_TRUE(absl::IsOutOfRange(received[1].status()));
 }
 
+// Whatever stands between them. Twenty times the standard deviation is allowed.
+TEST(SelectTest, CasesThatAreReadyHaveEqualShares) {
+  constexpr int kRounds = 40'000;
+  Channel<int> idle;
+  Channel<int> a;
+  Channel<int> b;
+  a.Close();
+  b.Close();
+  const auto ignore = [](const auto&) {};
+  std::vector<int> chosen(5);
+  for (int i = 0; i < kRounds; ++i) {
+    ++chosen[Select(Context(), ReceiveFrom(a, ignore),
+                    ReceiveFrom(idle, kNever), ReceiveFrom(idle, kNever),
+                    ReceiveFrom(b, ignore), ReceiveFrom(idle, kNever))
+                 .value()];
+  }
+  EXPECT_EQ(chosen[0] + chosen[3], kRounds);
+  EXPECT_NEAR(chosen[0], kRounds / 2, 2000);
+}
+
 TEST(SelectTest, OneChannelMayBeInSeveralCases) {
   Channel<int> a;
   // Not with itself.

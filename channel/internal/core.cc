@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -35,7 +36,9 @@ uint64_t NextNumber() {
 // More cases than that cost an allocation.
 constexpr size_t kInlined = 4;
 
+// Drawn only where there is a choice.
 size_t Random(size_t count) {
+  if (count == 1) return 0;
   return std::min(count - 1, static_cast<size_t>(sync::RandomFraction() *
                                                  static_cast<double>(count)));
 }
@@ -220,13 +223,17 @@ void Operation::UnlockAll() {
 }
 
 std::optional<size_t> Operation::TryLocked() {
-  const size_t count = cases_.size();
-  // Drawn only where there is a choice.
-  const size_t first = count > 1 ? Random(count) : 0;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t index = (first + i) % count;
-    Case& action = cases_[index];
-    if (action.channel != nullptr && action.channel->Try(action)) return index;
+  // In an order of which each is as likely, or cases that are not ready would
+  // leave their share to the one behind them. Whether one is ready shows only
+  // when it is tried.
+  absl::InlinedVector<size_t, kInlined> order(cases_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (size_t i = 0; i < order.size(); ++i) {
+    std::swap(order[i], order[i + Random(order.size() - i)]);
+    Case& action = cases_[order[i]];
+    if (action.channel != nullptr && action.channel->Try(action)) {
+      return order[i];
+    }
   }
   return std::nullopt;
 }
