@@ -674,6 +674,33 @@ TEST(EverySimTest, IsSkippedWhenTheGroupIsCancelled) {
   });
 }
 
+// It waits for a slot by then, and there is none.
+TEST(GroupSimTest, WhatComesDueAsTheGroupIsCancelledIsSkipped) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Group group(scope.context(), {.limit = 0});
+    group.Delay(kMoment, MustNotRun);
+    Caller canceller([&scope] {
+      sync::SleepFor(kMoment);
+      scope.Cancel(Fail("over"));
+    });
+    EXPECT_EQ(group.Wait(), Fail("over"));
+    ExpectAccounted(group);
+  });
+}
+
+TEST(GroupSimTest, ACancellationFindsWhatIsJustBeingScheduled) {
+  ExploreInStep(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Group group(scope.context());
+    Caller canceller([&scope] { scope.Cancel(Fail("over")); });
+    group.Delay(kNever, MustNotRun);
+    EXPECT_EQ(group.Wait(), Fail("over"));
+    ExpectAccounted(group);
+    EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
+  });
+}
+
 // Destruction.
 
 TEST(DestructionSimTest, B06_SkipsWhatIsToCome) {
