@@ -3,7 +3,9 @@
 #include "cohort/channel/pipeline.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -17,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "cohort/channel/channel.h"
 #include "cohort/context/context.h"
+#include "cohort/errgroup/group.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -205,16 +208,118 @@ TEST(PipelineTest, AnExceptionOfAFunctionLeavesTheStageAndClosesItsChannels) {
 
 #endif  // ABSL_HAVE_EXCEPTIONS
 
-TEST(PipelineTest, TheContextEndsTheStage) {
+// Every stage that there is, set up to send on all that it receives.
+using Ins = Channels<int>;
+using Outs = Channels<int>;
+struct AnyStage {
+  const char* name;
+  size_t ins;
+  size_t outs;
+  absl::Status (*run)(const Context& context, Ins ins, Outs outs);
+};
+
+bool Always(int) { return true; }
+bool Never(int) { return false; }
+
+const AnyStage kAllStages[] = {
+    {"Feed", 0, 1,
+     [](const Context& context, Ins, Outs outs) {
+       return Feed(context, Ints(kPlenty), *outs[0]);
+     }},
+    {"Map", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return Map(context, *ins[0], *outs[0], std::negate<>());
+     }},
+    {"Filter", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return Filter(context, *ins[0], *outs[0], Always);
+     }},
+    {"TakeN", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return TakeN(context, *ins[0], kPlenty, *outs[0]);
+     }},
+    {"TakeWhile", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return TakeWhile(context, *ins[0], *outs[0], Always);
+     }},
+    {"SkipN", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return SkipN(context, *ins[0], 0, *outs[0]);
+     }},
+    {"SkipWhile", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return SkipWhile(context, *ins[0], *outs[0], Never);
+     }},
+    {"FanIn", 2, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return FanIn(context, ins, *outs[0]);
+     }},
+    {"FanOut", 1, 2,
+     [](const Context& context, Ins ins, Outs outs) {
+       return FanOut(context, *ins[0], outs);
+     }},
+    {"FanOutDeal", 1, 2,
+     [](const Context& context, Ins ins, Outs outs) {
+       return FanOutDeal(context, *ins[0], outs);
+     }},
+    {"Tee", 1, 2,
+     [](const Context& context, Ins ins, Outs outs) {
+       return Tee(context, *ins[0], *outs[0], *outs[1]);
+     }},
+    {"MapReduce", 1, 0,
+     [](const Context& context, Ins ins, Outs) {
+       return MapReduce(context, *ins[0], std::negate<>(), 0, std::plus<>())
+           .status();
+     }},
+};
+
+// Runs it in a group, which is cancelled when `meanwhile` has returned.
+template <class F>
+void ExpectTheContextEnds(const AnyStage& stage, int in_capacity,
+                          int out_capacity, F meanwhile) {
+  SCOPED_TRACE(stage.name);
+  std::deque<Channel<int>> channels;
+  std::vector<Channel<int>*> ins;
+  std::vector<Channel<int>*> outs;
+  while (ins.size() < stage.ins) {
+    ins.push_back(&channels.emplace_back(in_capacity));
+  }
+  while (outs.size() < stage.outs) {
+    outs.push_back(&channels.emplace_back(out_capacity));
+  }
   CancelScope scope = WithCancel(Context());
-  Channel<int> in;
-  Channel<int> out;
-  Caller stage([&] { EXPECT_EQ(Map(scope.context(), in, out, IsOdd), kStop); });
-  EXPECT_EQ(in.Send(Context(), 1), absl::OkStatus());
+  errgroup::Group group(scope.context());
+  group.Go([&](const Context& context) {
+    return stage.run(context, Ins(ins), Outs(outs));
+  });
+  meanwhile(Ins(ins), Outs(outs));
   scope.Cancel(kStop);
-  stage.Join();
-  EXPECT_TRUE(in.closed());
-  EXPECT_TRUE(out.closed());
+  EXPECT_EQ(group.Wait(), kStop);
+  for (const Channel<int>& channel : channels) EXPECT_TRUE(channel.closed());
+}
+
+TEST(PipelineTest, TheContextEndsAStageThatReceives) {
+  for (const AnyStage& stage : kAllStages) {
+    if (stage.ins == 0) continue;
+    ExpectTheContextEnds(stage, 0, kPlenty, [](Ins ins, Outs) {
+      for (Channel<int>* in : ins) {
+        EXPECT_EQ(in->Send(Context(), 1), absl::OkStatus());
+      }
+    });
+  }
+}
+
+TEST(PipelineTest, TheContextEndsAStageThatSends) {
+  for (const AnyStage& stage : kAllStages) {
+    if (stage.outs == 0) continue;
+    ExpectTheContextEnds(stage, 2, 0, [](Ins ins, Outs outs) {
+      for (Channel<int>* in : ins) {
+        EXPECT_EQ(in->TrySend(1), absl::OkStatus());
+        EXPECT_EQ(in->TrySend(1), absl::OkStatus());
+      }
+      EXPECT_TRUE(outs[0]->Receive(Context()).ok());
+    });
+  }
 }
 
 // From its end upwards, without a context.

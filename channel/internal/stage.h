@@ -41,6 +41,10 @@ class Stage {
     return std::nullopt;
   }
 
+  // A channel was found closed. Whoever did that may have ended because of the
+  // context, and then this is not the end of the values.
+  void SeeClosed() { Fail(context_.cause()); }
+
   // The value that a function of the user's has returned; none if it is an
   // error.
   template <class T>
@@ -90,6 +94,7 @@ class Input {
       const std::optional<size_t> index = stage_.Await(absl::MakeSpan(cases_));
       if (!index.has_value()) break;
       if (received.received()) return *std::move(received).Get();
+      stage_.SeeClosed();
       open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(*index));
     }
     return std::nullopt;
@@ -155,7 +160,10 @@ class Output {
     const std::optional<size_t> index = stage_.Await(absl::MakeSpan(cases_));
     if (!index.has_value()) return nullptr;
     Channel<T>* const channel = channels[*index];
-    if (!boxed.sent()) std::erase(open_, channel);
+    if (!boxed.sent()) {
+      stage_.SeeClosed();
+      std::erase(open_, channel);
+    }
     return channel;
   }
 

@@ -1,0 +1,394 @@
+// Stages and Or on every schedule that the search comes across. The names with
+// numbers are those of docs/immunity.md.
+
+#include <algorithm>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cohort/channel/channel.h"
+#include "cohort/channel/or.h"
+#include "cohort/channel/pipeline.h"
+#include "cohort/context/context.h"
+#include "cohort/errgroup/group.h"
+#include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/shared.h"
+#include "cohort/sync/test_util.h"
+#include "gtest/gtest.h"
+
+namespace cohort::channel {
+namespace {
+
+using ::cohort::testing::Caller;
+
+const absl::Status kStop = absl::AbortedError("stop");
+const absl::Status kOther = absl::AbortedError("other");
+
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+constexpr int kShare = 10;  // of the schedules, which are slow there
+#else
+constexpr int kShare = 1;
+#endif
+
+void Explore(absl::FunctionRef<void()> body) {
+  sim::Explore({.schedules = 3000 / kShare}, body);
+}
+
+void ExploreAll(int preemptions, absl::FunctionRef<void()> body) {
+  sim::Options options =
+      sim::AllSchedules(sim::Strategy::PreemptionBounded(preemptions));
+  if (kShare == 1) {
+    sim::ExploreAll(options, body);
+  } else {
+    options.schedules = 2000;
+    sim::Explore(options, body);
+  }
+}
+
+using Ints = std::vector<int>;
+
+int Negative(int value) { return -value; }
+
+// What comes until it is closed.
+Ints Rest(Channel<int>& channel, const Context& context = Context()) {
+  Ints values;
+  for (const int value : channel.Values(context)) values.push_back(value);
+  return values;
+}
+
+// Nothing but the first ones, each of them once.
+void ExpectBeginOf(const Ints& all, const Ints& values) {
+  ASSERT_LE(values.size(), all.size());
+  EXPECT_TRUE(std::equal(values.begin(), values.end(), all.begin()));
+}
+
+class PipelineSimTest : public ::testing::TestWithParam<int> {
+ protected:
+  static int capacity() { return GetParam(); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Capacities, PipelineSimTest, ::testing::Values(0, 1),
+                         ::testing::PrintToStringParamName());
+
+TEST_P(PipelineSimTest, ACancelMeetsTheValues) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    CancelScope scope = WithCancel(Context());
+    errgroup::Group group(scope.context());
+    group.Go([&](const Context& c) { return Feed(c, Ints{1, 2}, numbers); });
+    group.Go(
+        [&](const Context& c) { return Map(c, numbers, negative, Negative); });
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    // Not for ever: the group may have skipped the stage that would close it.
+    Ints values = Rest(negative, group.context());
+    const absl::Status status = group.Wait();
+    if (status.ok()) {
+      // The cancellation may have reached the reader alone.
+      for (const int value : Rest(negative)) values.push_back(value);
+      EXPECT_EQ(values, (Ints{-1, -2}));
+    } else {
+      EXPECT_EQ(status, kStop);
+      ExpectBeginOf({-1, -2}, values);
+    }
+  });
+}
+
+// A stage that ends for the context closes the input of the next one, which
+// must not take that for all there was.
+TEST_P(PipelineSimTest, WhatIsReducedIsAllOrNothing) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    CancelScope scope = WithCancel(Context());
+    Caller feed(
+        [&] { Feed(scope.context(), Ints{1, 10}, numbers).IgnoreError(); });
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    const absl::StatusOr<int> sum =
+        MapReduce(scope.context(), numbers, Negative, 0, std::plus<>());
+    if (sum.ok()) {
+      EXPECT_EQ(*sum, -11);
+    } else {
+      EXPECT_EQ(sum.status(), kStop);
+    }
+  });
+}
+
+// The same upstream, where a stage has nobody to send to any more.
+TEST_P(PipelineSimTest, WhatIsFedIsAllOrNotOk) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative;  // nobody receives there
+    CancelScope scope = WithCancel(Context());
+    Caller feed([&] {
+      EXPECT_EQ(Feed(scope.context(), Ints{1, 2, 3}, numbers), kStop);
+    });
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    EXPECT_EQ(Map(scope.context(), numbers, negative, Negative), kStop);
+  });
+}
+
+TEST_P(PipelineSimTest, AnEarlyEndMeetsTheValues) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    Channel<int> firsts(capacity());
+    errgroup::Group group{Context()};
+    group.Go(
+        [&](const Context& c) { return Feed(c, Ints{1, 2, 3, 4}, numbers); });
+    group.Go(
+        [&](const Context& c) { return Map(c, numbers, negative, Negative); });
+    group.Go([&](const Context& c) { return TakeN(c, negative, 2, firsts); });
+    EXPECT_EQ(Rest(firsts), (Ints{-1, -2}));
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_TRUE(numbers.closed());
+    EXPECT_TRUE(negative.closed());
+  });
+}
+
+TEST_P(PipelineSimTest, AReaderWhoLeavesEndsThemAll) {
+  Explore([] {
+    Channel<int> small(capacity());
+    Channel<int> large(capacity());
+    Channel<int> both(capacity());
+    errgroup::Group group{Context()};
+    group.Go([&](const Context& c) { return Feed(c, Ints{1, 2}, small); });
+    group.Go([&](const Context& c) { return Feed(c, Ints{10, 11}, large); });
+    group.Go(
+        [&](const Context& c) { return FanIn(c, {&small, &large}, both); });
+    const int first = both.Receive(Context()).value();
+    EXPECT_TRUE(first == 1 || first == 10);
+    both.Close();
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_TRUE(small.closed());
+    EXPECT_TRUE(large.closed());
+  });
+}
+
+TEST_P(PipelineSimTest, FanInKeepsTheOrderOfEachInput) {
+  Explore([] {
+    Channel<int> small(capacity());
+    Channel<int> large(capacity());
+    Channel<int> both(capacity());
+    Caller feed_small([&] {
+      EXPECT_EQ(Feed(Context(), Ints{1, 2}, small), absl::OkStatus());
+    });
+    Caller feed_large([&] {
+      EXPECT_EQ(Feed(Context(), Ints{10, 11}, large), absl::OkStatus());
+    });
+    Caller fan_in([&] {
+      EXPECT_EQ(FanIn(Context(), {&small, &large}, both), absl::OkStatus());
+    });
+    Ints from_small;
+    Ints from_large;
+    for (const int value : both) {
+      (value < 10 ? from_small : from_large).push_back(value);
+    }
+    EXPECT_EQ(from_small, (Ints{1, 2}));
+    EXPECT_EQ(from_large, (Ints{10, 11}));
+  });
+}
+
+// Who stays receives the values that the other one has not.
+TEST_P(PipelineSimTest, FanOutDealMeetsAReaderWhoLeaves) {
+  Explore([] {
+    Channel<int> numbers(3);
+    Channel<int> left(capacity());
+    Channel<int> stays(capacity());
+    EXPECT_EQ(Feed(Context(), Ints{1, 2, 3}, numbers), absl::OkStatus());
+    Caller deal([&] {
+      EXPECT_EQ(FanOutDeal(Context(), numbers, {&left, &stays}),
+                absl::OkStatus());
+    });
+    Ints values;
+    Caller leaver([&] {
+      const absl::StatusOr<int> value = left.Receive(Context());
+      if (value.ok()) values.push_back(*value);
+      left.Close();
+    });
+    const Ints rest = Rest(stays);
+    leaver.Join();
+    EXPECT_TRUE(std::is_sorted(rest.begin(), rest.end()));
+    values.insert(values.end(), rest.begin(), rest.end());
+    // What was sent when its reader left.
+    for (const int value : Rest(left)) values.push_back(value);
+    std::sort(values.begin(), values.end());
+    EXPECT_EQ(values, (Ints{1, 2, 3}));
+  });
+}
+
+TEST_P(PipelineSimTest, FanOutMeetsAReaderWhoLeaves) {
+  Explore([] {
+    Channel<int> numbers(3);
+    Channel<int> left(capacity());
+    Channel<int> stays(capacity());
+    EXPECT_EQ(Feed(Context(), Ints{1, 2, 3}, numbers), absl::OkStatus());
+    Caller fan_out([&] {
+      EXPECT_EQ(FanOut(Context(), numbers, {&left, &stays}), absl::OkStatus());
+    });
+    Caller leaver([&] {
+      EXPECT_EQ(left.Receive(Context()).value(), 1);
+      left.Close();
+    });
+    EXPECT_EQ(Rest(stays), (Ints{1, 2, 3}));
+  });
+}
+
+// There, a stage that keeps an order waits for a place to be filled, and a task
+// that ends abnormally never does.
+TEST_P(PipelineSimTest, B64_NobodyWaitsForAFunctionThatHasFailed) {
+  const auto fail_at_2 = [](int value) -> absl::StatusOr<int> {
+    if (value == 2) return kStop;
+    return -value;
+  };
+  Explore([&fail_at_2] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    errgroup::Group group{Context()};
+    group.Go([&](const Context& c) { return Feed(c, Ints{1, 2, 3}, numbers); });
+    group.Go(
+        [&](const Context& c) { return Map(c, numbers, negative, fail_at_2); });
+    EXPECT_EQ(Rest(negative), (Ints{-1}));
+    EXPECT_EQ(group.Wait(), kStop);
+    EXPECT_TRUE(numbers.closed());
+  });
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+
+TEST_P(PipelineSimTest, B64_NobodyWaitsForAFunctionThatHasThrown) {
+  const auto throw_at_2 = [](int value) {
+    if (value == 2) throw std::runtime_error("map");
+    return -value;
+  };
+  Explore([&throw_at_2] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    errgroup::Group group{Context()};
+    group.Go([&](const Context& c) { return Feed(c, Ints{1, 2, 3}, numbers); });
+    group.Go([&](const Context& c) {
+      return Map(c, numbers, negative, throw_at_2);
+    });
+    EXPECT_EQ(Rest(negative), (Ints{-1}));
+    EXPECT_TRUE(absl::IsInternal(group.Wait()));
+    EXPECT_NE(group.exception(), nullptr);
+    EXPECT_TRUE(numbers.closed());
+  });
+}
+
+#endif  // ABSL_HAVE_EXCEPTIONS
+
+TEST(PipelineProof, TwoStagesAndACancel) {
+  ExploreAll(1, [] {
+    Channel<int> numbers;
+    Channel<int> negative;
+    CancelScope scope = WithCancel(Context());
+    Caller feed([&] { Feed(scope.context(), Ints{1}, numbers).IgnoreError(); });
+    absl::Status mapped;
+    Caller map(
+        [&] { mapped = Map(scope.context(), numbers, negative, Negative); });
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    const Ints values = Rest(negative);
+    map.Join();
+    ExpectBeginOf({-1}, values);
+    if (mapped.ok()) {
+      EXPECT_EQ(values, (Ints{-1}));
+    } else {
+      EXPECT_EQ(mapped, kStop);
+    }
+  });
+}
+
+TEST(PipelineProof, AnEarlyEnd) {
+  ExploreAll(2, [] {
+    Channel<int> numbers;
+    Channel<int> firsts;
+    Caller feed([&] {
+      EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
+    });
+    Caller take([&] {
+      EXPECT_EQ(TakeN(Context(), numbers, 1, firsts), absl::OkStatus());
+    });
+    EXPECT_EQ(Rest(firsts), (Ints{1}));
+  });
+}
+
+// Two contexts that end at the same time. What happened before the end whose
+// cause an Or of them has is visible.
+void TwoEndAtOnce() {
+  CancelScope first = WithCancel(Context());
+  CancelScope second = WithCancel(Context());
+  sync::Shared<int> before_first(0);
+  sync::Shared<int> before_second(0);
+  const Or either({first.context(), second.context()});
+  Caller ends_first([&] {
+    before_first.Write() = 1;
+    first.Cancel(kStop);
+  });
+  Caller ends_second([&] {
+    before_second.Write() = 1;
+    second.Cancel(kOther);
+  });
+  either.context().AwaitDone();
+  const absl::Status cause = either.context().cause();
+  if (cause == kStop) {
+    EXPECT_EQ(before_first.Read(), 1);
+  } else {
+    EXPECT_EQ(cause, kOther);
+    EXPECT_EQ(before_second.Read(), 1);
+  }
+  ends_first.Join();
+  ends_second.Join();
+  EXPECT_EQ(either.context().cause(), cause);
+}
+
+TEST(OrSimTest, TwoEndAtOnce) { Explore(TwoEndAtOnce); }
+
+// The same, while the Or is destroyed.
+void TwoEndAndItIsDestroyed() {
+  CancelScope first = WithCancel(Context());
+  CancelScope second = WithCancel(Context());
+  sync::Atomic<int> ended = 0;
+  std::optional<Or> either;
+  either.emplace(
+      std::initializer_list<Context>{first.context(), second.context()});
+  const Context context = either->context();
+  const DoneCallback count = context.OnDone([&ended] { ++ended; });
+  {
+    Caller ends_first([&] { first.Cancel(kStop); });
+    Caller ends_second([&] { second.Cancel(kOther); });
+    either.reset();
+    EXPECT_TRUE(context.done());
+  }
+  EXPECT_EQ(ended, 1);
+  const absl::Status cause = context.cause();
+  EXPECT_TRUE(cause == kStop || cause == kOther || absl::IsCancelled(cause))
+      << cause;
+}
+
+TEST(OrSimTest, TwoEndAndItIsDestroyed) { Explore(TwoEndAndItIsDestroyed); }
+
+TEST(OrSimTest, OneEndsWhileItIsMade) {
+  Explore([] {
+    CancelScope first = WithCancel(Context());
+    CancelScope second = WithCancel(Context());
+    Caller ends([&] { second.Cancel(kStop); });
+    const Or either({first.context(), second.context()});
+    either.context().AwaitDone();
+    EXPECT_EQ(either.context().cause(), kStop);
+  });
+}
+
+TEST(OrProof, TwoEndAtOnce) { ExploreAll(2, TwoEndAtOnce); }
+
+TEST(OrProof, TwoEndAndItIsDestroyed) { ExploreAll(2, TwoEndAndItIsDestroyed); }
+
+}  // namespace
+}  // namespace cohort::channel
