@@ -45,9 +45,11 @@ concept BarrierAction = std::invocable<F&> &&
 //
 // Blocks?        Await does, until all have arrived and the action has ended;
 //                it announces it with a BlockingScope. Nothing else does.
-// Cancellation?  Whoever's context ends in Await returns at once, and breaks
-//                the round, also while the action runs. A context that is done
-//                on arrival is no arrival, and breaks nothing.
+// Cancellation?  Who has arrived, and whose context ends, returns at once and
+//                breaks the round, also while another one runs the action. Who
+//                runs it, finishes it first. Who has not arrived, because his
+//                context was done before or while the action of the round
+//                before ran, breaks nothing.
 // Order?         Parties leave in any order. Who comes while the action runs is
 //                of a later round, and waits for its beginning.
 // On error?      A broken round is ABORTED, with the reason in its text. Whose

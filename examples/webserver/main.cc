@@ -1,5 +1,5 @@
 // Two servers and a signal handler in one group: whichever of them ends, all
-// end, after what is in flight. Exit status: 0 if nothing was cut short.
+// end, after what is in flight. Exit status: 0 if that was in time.
 
 #include <cstdlib>
 #include <cstring>
@@ -24,14 +24,13 @@ ABSL_FLAG(int, admin_port, 8081, "of /stats and /stop; 0 takes a free one");
 ABSL_FLAG(int, connections, 64, "to the site, served at once");
 ABSL_FLAG(absl::Duration, drain, absl::Seconds(5),
           "time for what is in flight at the end");
+ABSL_FLAG(absl::Duration, grace, absl::Seconds(1),
+          "time for the answers to what is told that this is over");
 
 namespace webserver {
 namespace {
 
 using ::cohort::Context;
-
-// For answers to clients that read, once their requests are cut short.
-constexpr absl::Duration kGrace = absl::Seconds(1);
 
 void Work(const Context& context, const httplib::Request& request,
           httplib::Response& response) {
@@ -70,6 +69,12 @@ int Main() {
                .connections = absl::GetFlag(FLAGS_connections),
                .drain = drain});
   site.Get("/work", Work);
+  site.Get("/farewell", [&site](const Context& context, const httplib::Request&,
+                                httplib::Response& response) {
+    site.ending().AwaitDone();
+    const bool in_time = context.SleepFor(absl::Milliseconds(50)).ok();
+    response.set_content(in_time ? "farewell\n" : "late\n", "text/plain");
+  });
   Server admin({.name = "admin", .drain = drain});
   admin.Get("/stats", [&site](const Context&, const httplib::Request&,
                               httplib::Response& response) {
@@ -101,7 +106,8 @@ int Main() {
   std::cout << "ending: " << group.context().cause().message() << std::endl;
   // A client that dawdles over its request is waited for in a system call, and
   // no context reaches into that.
-  group.WaitUntil(absl::Now() + drain + kGrace).IgnoreError();
+  group.WaitUntil(absl::Now() + drain + absl::GetFlag(FLAGS_grace))
+      .IgnoreError();
   if (group.stats().running != 0) {
     std::cerr << "some requests never came to an end" << std::endl;
     std::_Exit(EXIT_FAILURE);

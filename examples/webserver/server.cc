@@ -41,7 +41,7 @@ class Server::Connections final : public httplib::TaskQueue {
     server_.connections_ = this;
   }
 
-  // Whether some wait that others who have their answer be gone.
+  // Whether connections wait for others to be closed.
   bool crowded() const { return group_.stats().queued != 0; }
 
   bool enqueue(std::function<void()> serve) override {
@@ -60,14 +60,14 @@ class Server::Connections final : public httplib::TaskQueue {
     const CancelScope drain =
         WithTimeout(Context(), server_.options_.drain,
                     absl::DeadlineExceededError("the time to drain is over"));
-    const DoneCallback cut_short = drain.context().OnDone(
+    const DoneCallback hurry = drain.context().OnDone(
         [&] { server_.requests_.Cancel(drain.context().cause()); });
     group_.Wait();
   }
 
  private:
   void EndIfTold() {
-    if (server_.ended()) server_.http_.stop();
+    if (server_.ending().done()) server_.http_.stop();
   }
 
   Server& server_;
@@ -86,7 +86,7 @@ Server::Server(Options options) : options_(std::move(options)) {
   });
   http_.set_post_routing_handler(
       [this](const httplib::Request&, httplib::Response& response) {
-        if (!ended() && !connections_->crowded()) return;
+        if (!ending().done() && !connections_->crowded()) return;
         response.headers.erase("Keep-Alive");
         response.set_header("Connection", "close");
       });
@@ -118,9 +118,9 @@ absl::Status Server::Serve(const Context& context) {
   if (!http_.listen_after_bind()) {
     return absl::InternalError(absl::StrCat(options_.name, ": cannot listen"));
   }
-  if (cut_short_ != 0) {
-    return absl::DeadlineExceededError(absl::StrCat(
-        options_.name, ": ", cut_short_.load(), " requests cut short"));
+  if (late_ != 0) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(options_.name, ": late answers to ", late_.load()));
   }
   return serving_.context().cause();
 }
@@ -128,8 +128,7 @@ absl::Status Server::Serve(const Context& context) {
 void Server::Stop(absl::Status cause) { serving_.Cancel(std::move(cause)); }
 
 Stats Server::stats() const {
-  return {
-      .in_flight = in_flight_, .answered = answered_, .cut_short = cut_short_};
+  return {.in_flight = in_flight_, .answered = answered_, .late = late_};
 }
 
 httplib::Server::Handler Server::Wrap(Handler handler) {
@@ -137,7 +136,7 @@ httplib::Server::Handler Server::Wrap(Handler handler) {
                                               httplib::Response& response) {
     ++in_flight_;
     const absl::Cleanup count = [this] {
-      if (requests_.context().done()) ++cut_short_;
+      if (requests_.context().done()) ++late_;
       ++answered_;
       --in_flight_;
     };

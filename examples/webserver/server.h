@@ -29,7 +29,7 @@ struct Options {
 struct Stats {
   int64_t in_flight = 0;
   int64_t answered = 0;
-  int64_t cut_short = 0;  // of those answered: later than Options::drain
+  int64_t late = 0;  // of those answered: after Options::drain was over
 };
 
 class Server {
@@ -54,15 +54,19 @@ class Server {
 
   // Serves until `context` is done or Stop is called. Then takes no further
   // connection, finishes what has begun, and returns the cause: never OK. If
-  // it had to cut requests short, DEADLINE_EXCEEDED instead. To be called once,
-  // after Listen.
+  // requests took longer than the time to drain, DEADLINE_EXCEEDED instead. To
+  // be called once, after Listen.
   //
   // Blocks, for ever where a client goes on to send a request byte by byte: no
-  // context reaches into that.
+  // context reaches into that. Where the process has no file descriptor left,
+  // it sees its end once there is one.
   absl::Status Serve(const cohort::Context& context);
 
   // At any time, from any thread, also in a handler.
   void Stop(absl::Status cause);
+
+  // Done once it is to end: for answers that are held back until then.
+  const cohort::Context& ending() const { return serving_.context(); }
 
   Stats stats() const;
 
@@ -70,7 +74,6 @@ class Server {
   class Connections;
 
   httplib::Server::Handler Wrap(Handler handler);
-  bool ended() const { return serving_.context().done(); }
 
   const Options options_;
   httplib::Server http_;
@@ -80,7 +83,7 @@ class Server {
   const Connections* connections_ = nullptr;  // while it serves
   std::atomic<int64_t> in_flight_ = 0;
   std::atomic<int64_t> answered_ = 0;
-  std::atomic<int64_t> cut_short_ = 0;
+  std::atomic<int64_t> late_ = 0;
 };
 
 }  // namespace webserver

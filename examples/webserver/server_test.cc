@@ -118,7 +118,7 @@ TEST(ServerTest, FinishesWhatHasBegun) {
   ending.Notify();
   EXPECT_EQ(running.group().Wait(), kEnough);
   EXPECT_EQ(clients.Wait(), absl::OkStatus());
-  EXPECT_EQ(server.stats().cut_short, 0);
+  EXPECT_EQ(server.stats().late, 0);
 }
 
 TEST(ServerTest, CutsShortWhatTakesTooLong) {
@@ -134,7 +134,7 @@ TEST(ServerTest, CutsShortWhatTakesTooLong) {
   Await([&server] { return server.stats().in_flight == 1; });
   server.Stop(kEnough);
   EXPECT_EQ(running.group().Wait(),
-            absl::DeadlineExceededError("busy: 1 requests cut short"));
+            absl::DeadlineExceededError("busy: late answers to 1"));
   EXPECT_EQ(clients.Wait(), absl::OkStatus());
 }
 
