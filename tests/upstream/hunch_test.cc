@@ -248,5 +248,49 @@ TEST(HunchTest, RetryWhenRootCtxCanceled) {
   });
 }
 
+TEST(HunchTest, ExampleAll) {
+  InTime([] {
+    EXPECT_EQ(*All(Context(), After(300, 1), After(200, 2), After(100, 3)),
+              std::make_tuple(1, 2, 3));
+  });
+}
+
+TEST(HunchTest, ExampleTake) {
+  InTime([] {
+    EXPECT_EQ(
+        Values(Take(Context(), 2, After(300, 1), After(200, 2), After(100, 3))),
+        (std::vector<int>{3, 2}));
+  });
+}
+
+TEST(HunchTest, ExampleLast) {
+  InTime([] {
+    EXPECT_EQ(
+        Values(Last(Context(), 2, After(300, 1), After(200, 2), After(100, 3))),
+        (std::vector<int>{2, 1}));
+  });
+}
+
+TEST(HunchTest, ExampleWaterfall) {
+  InTime([] {
+    const auto plus_one = [](int n) { return n + 1; };
+    EXPECT_EQ(*Waterfall(Context(), [] { return 1; }, plus_one, plus_one), 3);
+  });
+}
+
+TEST(HunchTest, ExampleRetry) {
+  InTime([] {
+    int failures = 0;
+    EXPECT_EQ(*Retry(Context(), 10,
+                     [&failures]() -> absl::StatusOr<int> {
+                       if (failures == 5) return 1;
+                       ++failures;
+                       return absl::DeadlineExceededError("timeout");
+                     }),
+              1);
+    EXPECT_EQ(failures, 5);
+  });
+}
+
 }  // namespace
 }  // namespace cohort::hunch

@@ -1,5 +1,6 @@
 // What neilotoole/errgroup's own tests say, of ours, beyond those it has from
-// x/sync. Each case has the name of the one that it follows.
+// x/sync, which are in x_sync_errgroup_test.cc. Each case has the name of the
+// one that it follows.
 
 #include <cstdint>
 #include <vector>

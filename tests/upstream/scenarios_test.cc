@@ -6,22 +6,21 @@
 #include <cstddef>
 #include <deque>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "cohort/channel/channel.h"
 #include "cohort/context/context.h"
 #include "cohort/cyclicbarrier/cyclic_barrier.h"
 #include "cohort/errgroup/group.h"
 #include "cohort/errgroup/wait_group.h"
-#include "cohort/executor/executor.h"
 #include "cohort/group/types.h"
 #include "cohort/schedgroup/group.h"
 #include "cohort/sim/sim.h"
@@ -95,54 +94,29 @@ TEST(Scenario, S2_EachTaskStoresItsResult) {
   });
 }
 
-// A channel of file names, as far as this program needs one.
-class Names {
- public:
-  void Send(std::string name) {
-    sync::MutexLock lock(&mutex_);
-    names_.push_back(std::move(name));
-    changed_.Signal();
-  }
-  void Close() {
-    sync::MutexLock lock(&mutex_);
-    closed_ = true;
-    changed_.SignalAll();
-  }
-  std::optional<std::string> Receive() {
-    BlockingScope blocking;
-    sync::MutexLock lock(&mutex_);
-    while (names_.empty() && !closed_) changed_.Wait(&mutex_);
-    if (names_.empty()) return std::nullopt;
-    std::string name = std::move(names_.front());
-    names_.pop_front();
-    return name;
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  std::deque<std::string> names_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
 // With real files and digests it is examples/md5all.
 TEST(Scenario, S3_APipelineThatIsWaitedForTwice) {
   Simulate(30, [] {
     errgroup::Group group{Context()};
-    Names names;
+    channel::Channel<std::string> names(0);
     sync::Mutex mutex;
     std::map<std::string, size_t> sizes;
-    group.Go([&] {
-      for (size_t i = 0; i < 30; ++i) names.Send(std::string(i, 'x'));
-      names.Close();
+    group.Go([&](const Context& context) {
+      const absl::Cleanup close = [&names] { names.Close(); };
+      for (size_t i = 0; i < 30; ++i) {
+        const absl::Status sent = names.Send(context, std::string(i, 'x'));
+        if (!sent.ok()) return sent;
+      }
+      return absl::OkStatus();
     });
     for (int i = 0; i < 20; ++i) {
-      group.Go([&] {
-        while (std::optional<std::string> name = names.Receive()) {
-          const size_t size = name->size();
+      group.Go([&](const Context& context) {
+        for (std::string& name : names.Values(context)) {
+          const size_t size = name.size();
           sync::MutexLock lock(&mutex);
-          sizes[*std::move(name)] = size;
+          sizes[std::move(name)] = size;
         }
+        return context.status();
       });
     }
     Caller other([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
@@ -153,20 +127,19 @@ TEST(Scenario, S3_APipelineThatIsWaitedForTwice) {
   });
 }
 
-// The first task sleeps while many threads submit.
-void SubmitFromManyThreads(errgroup::Group& group, int tasks) {
-  constexpr int kThreads = 20;
+// The first task sleeps while many others submit, each of them one: as many at
+// once as a simulation has threads for, since one whose Go blocks keeps its
+// own.
+void SubmitFromMany(errgroup::Group& group, int tasks) {
   sync::Atomic<int> count = 0;
   group.Go([] { Pause(absl::Seconds(1)); });
-  std::deque<Caller> callers;
-  for (int i = 0; i < kThreads; ++i) {
-    callers.emplace_back([&group, &count, tasks] {
-      for (int j = 0; j < tasks / kThreads; ++j) {
-        EXPECT_EQ(group.Go([&count] { ++count; }), Admission::kAccepted);
-      }
+  errgroup::Group submitters({.limit = 50, .queue = kUnlimited});
+  for (int i = 0; i < tasks; ++i) {
+    submitters.Go([&group, &count] {
+      EXPECT_EQ(group.Go([&count] { ++count; }), Admission::kAccepted);
     });
   }
-  callers.clear();
+  EXPECT_EQ(submitters.Wait(), absl::OkStatus());
   EXPECT_EQ(group.Wait(), absl::OkStatus());
   EXPECT_EQ(count, tasks);
 }
@@ -175,14 +148,14 @@ void SubmitFromManyThreads(errgroup::Group& group, int tasks) {
 TEST(Scenario, S4_ManySubmitToABusyGroup) {
   Simulate(4, [] {
     errgroup::Group group(errgroup::Gomaxprocs(1));
-    SubmitFromManyThreads(group, 10'000);
+    SubmitFromMany(group, 10'000);
   });
 }
 
 TEST(Scenario, S5_ManySubmitToABusyGroupThatBlocks) {
   Simulate(4, [] {
     errgroup::Group group(Context(), errgroup::WithContextN(1, 1));
-    SubmitFromManyThreads(group, 1'000);
+    SubmitFromMany(group, 1'000);
   });
 }
 

@@ -1,5 +1,6 @@
 // What mdlayher/schedgroup's own tests say, of ours, in virtual time. Each case
-// has the name of the one that it follows.
+// has the name of the one that it follows. Test_tasksHeap tests a heap that is
+// not exported; what can be seen of it is the order in which tasks start.
 
 #include <deque>
 #include <string>
@@ -157,6 +158,23 @@ TEST(Schedgroup, TestGroupWaitAfterScheduled) {
     sync::SleepFor(absl::Milliseconds(100));
     EXPECT_EQ(group.Wait(), absl::OkStatus());
   });
+}
+
+TEST(Schedgroup, Test_tasksHeap) {
+  for (const std::vector<int>& in :
+       std::vector<std::vector<int>>{{1, 2, 3}, {3, 1, 2}}) {
+    Simulate([&in] {
+      Group group({}, {.limit = 1});
+      std::vector<int> out;
+      const absl::Time start = sync::Now();
+      for (const int i : in) {
+        group.Schedule(start + absl::Seconds(i),
+                       [&out, i] { out.push_back(i); });
+      }
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_EQ(out, (std::vector<int>{1, 2, 3}));
+    });
+  }
 }
 
 TEST(Schedgroup, ExampleGroup_wait) {

@@ -1,6 +1,8 @@
 // What golang.org/x/sync's own tests of semaphore say, of ours. Each case has
 // the name of the one that it follows.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 
@@ -146,6 +148,62 @@ TEST(XSyncSemaphore, TestAllocCancelDoesntStarve) {
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
     EXPECT_EQ(sync::SteadyTime::Now() - start, 300 * kMoment);
     semaphore.Release();
+  });
+}
+
+// There, what is granted after the cancellation is taken back. Here the grant
+// wins while the waiter has not left, as a success beats a cancellation
+// everywhere; either way no permit is lost.
+TEST(XSyncSemaphore, TestWeightedAcquireCanceled) {
+  Simulate([] {
+    Weighted semaphore(2);
+    CancelScope scope = WithCancel(Context());
+    EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+    Caller other([&] {
+      cohort::testing::Await([&] { return semaphore.waiters() == 1; });
+      scope.Cancel();
+      semaphore.Release();
+    });
+    const absl::Status status = semaphore.Acquire(scope.context(), 2);
+    other.Join();
+    if (status.ok()) {
+      semaphore.Release(2);
+    } else {
+      EXPECT_EQ(status, scope.context().cause());
+    }
+    EXPECT_TRUE(semaphore.TryAcquire(2));
+    semaphore.Release(2);
+    EXPECT_EQ(semaphore.Acquire(scope.context()), scope.context().cause());
+    EXPECT_EQ(semaphore.in_use(), 0);
+  });
+}
+
+int CollatzSteps(int n) {
+  int steps = 0;
+  for (; n > 1; ++steps) n = n % 2 == 0 ? n / 2 : 3 * n + 1;
+  return steps;
+}
+
+TEST(XSyncSemaphore, Example_workerPool) {
+  Simulate([] {
+    constexpr int64_t kWorkers = 4;
+    Weighted semaphore(kWorkers);
+    std::array<int, 32> out = {};
+    errgroup::Group group;
+    for (size_t i = 0; i < out.size(); ++i) {
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+      group.Go([&, i] {
+        out[i] = CollatzSteps(static_cast<int>(i) + 1);
+        semaphore.Release();
+      });
+    }
+    // All permits are back, so all has been computed.
+    EXPECT_EQ(semaphore.Acquire(Context(), kWorkers), absl::OkStatus());
+    EXPECT_EQ(out,
+              (std::array<int, 32>{0,  1,  7,  2,  5,   8,  16, 3,  19,  6, 14,
+                                   9,  9,  17, 17, 4,   12, 20, 20, 7,   7, 15,
+                                   15, 10, 23, 10, 111, 18, 18, 18, 106, 5}));
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
   });
 }
 

@@ -1,7 +1,8 @@
 // What golang.org/x/sync/singleflight's own tests say, of ours. Each case has
 // the name of the one that it follows. What they do by panics is done by
-// exceptions, which are errors here; TestGoexitDo is in
-// singleflight/group_test.cc, on real threads.
+// exceptions, which are errors here; TestGoexitDo is
+// B30_WorkThatEndsItsThreadEndsItsCall in singleflight/group_test.cc, on real
+// threads.
 
 #include <exception>
 #include <memory>
