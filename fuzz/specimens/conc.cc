@@ -1,5 +1,7 @@
 // sourcegraph/conc, and the task manager of containerd/stargz-snapshotter.
 
+#include <utility>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
 #include "cohort/fuzz/specimens/families.h"
@@ -98,6 +100,40 @@ void ParkedProducer() {
   pool.Cancel();
 }
 
+// B-63: a panic that one Wait has raised is raised by the next one, too.
+template <bool kBad>
+void PanicRaisedAgain() {
+  struct Pool {
+    sync::Mutex mutex;
+    sync::CondVar ended;
+    int outstanding ABSL_GUARDED_BY(mutex) = 0;
+    bool panicked ABSL_GUARDED_BY(mutex) = false;
+
+    void Submit() {
+      sync::MutexLock lock(&mutex);
+      ++outstanding;
+    }
+
+    void EndTask(bool panics) {
+      sync::MutexLock lock(&mutex);
+      if (panics) panicked = true;
+      if (--outstanding == 0) ended.SignalAll();
+    }
+
+    // Returns true where the original raises the panic.
+    bool Wait() {
+      sync::MutexLock lock(&mutex);
+      while (outstanding > 0) ended.Wait(&mutex);
+      return kBad ? panicked : std::exchange(panicked, false);
+    }
+  } pool;
+  for (const bool panics : {true, false}) {
+    pool.Submit();
+    Caller task([&] { pool.EndTask(panics); });
+    sim::Check(pool.Wait() == panics, "a Wait tells of its own tasks");
+  }
+}
+
 // B-64: the ordered stage waits for its tasks one after the other, and one of
 // them ends without a word.
 template <bool kBad>
@@ -145,6 +181,12 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kDeadlock,
      .bad = ParkedProducer<true>,
      .mended = ParkedProducer<false>},
+    {.name = "conc_panic_raised_again",
+     .source = "conc Pool and WaitGroup; B-63",
+     .bug = "A panic that one Wait has raised is raised by all others, too.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = PanicRaisedAgain<true>,
+     .mended = PanicRaisedAgain<false>},
     {.name = "conc_stage_awaits_the_dead",
      .source = "conc Stream; B-64",
      .bug = "An ordered stage waits for a task that never delivers.",

@@ -187,6 +187,61 @@ void SubmitDuringWait() {
   group.Wait();
 }
 
+// B-4: Wait closes the channel for good, so that a second Wait closes it again,
+// and a submission finds it closed.
+template <bool kBad>
+void SecondWait() {
+  struct Group {
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    int queued ABSL_GUARDED_BY(mutex) = 0;
+    int outstanding ABSL_GUARDED_BY(mutex) = 0;
+    bool closed ABSL_GUARDED_BY(mutex) = false;
+    Caller worker{[this] { Work(); }};
+
+    ~Group() {
+      sync::MutexLock lock(&mutex);
+      if constexpr (!kBad) Close();
+    }
+
+    void Submit() {
+      sync::MutexLock lock(&mutex);
+      sim::Check(!closed, "nothing is sent on a closed channel");
+      ++queued;
+      ++outstanding;
+      changed.SignalAll();
+    }
+
+    void Wait() {
+      sync::MutexLock lock(&mutex);
+      while (outstanding > 0) changed.Wait(&mutex);
+      if constexpr (kBad) Close();
+    }
+
+    void Close() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+      sim::Check(!closed, "a channel is closed once");
+      closed = true;
+      changed.SignalAll();
+    }
+
+    void Work() {
+      sync::MutexLock lock(&mutex);
+      for (;;) {
+        while (queued == 0 && !closed) changed.Wait(&mutex);
+        if (queued == 0) return;
+        --queued;
+        --outstanding;
+        changed.SignalAll();
+      }
+    }
+  } group;
+  group.Submit();
+  group.Wait();
+  group.Wait();
+  group.Submit();
+  group.Wait();
+}
+
 // B-5: the only worker goes down with a task that panics; nobody starts another
 // one for what is queued.
 template <bool kBad>
@@ -256,6 +311,12 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kDeadlock,
      .bad = SubmitDuringWait<true>,
      .mended = SubmitDuringWait<false>},
+    {.name = "kratos_second_wait",
+     .source = "bilibili kratos errgroup, conc Stream; B-4",
+     .bug = "Wait closes the channel, which a second Wait closes again.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = SecondWait<true>,
+     .mended = SecondWait<false>},
     {.name = "kratos_dead_worker",
      .source = "bilibili kratos errgroup; B-5",
      .bug = "A task that ends abnormally takes the only worker with it.",

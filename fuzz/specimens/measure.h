@@ -4,6 +4,7 @@
 #define COHORT_FUZZ_SPECIMENS_MEASURE_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,17 +17,23 @@ inline constexpr int kSeeds = 20;
 inline constexpr int64_t kLimit = 2'000;
 // And one finds what is.
 inline constexpr int64_t kHardLimit = 5'000'000;
+// What a test has time for, of ten times as many.
+inline constexpr int64_t kHardTwinLimit = 500'000;
 inline constexpr int64_t kDepthFirstLimit = 200'000;
 
 // Of the default strategy, with seed 1 and on.
 struct Search {
   std::vector<int64_t> schedules;  // up to the first failure, of each seed
-  std::string complaint;           // what is not as it should be
+  // How many seeds' failures each part of the strategy has found.
+  std::map<std::string, int> found_by;
+  std::string complaint;  // what is not as it should be
 };
 
 Search SearchBad(const Specimen& specimen);
 
-// In ten times as many, with different schedules for each seed.
+// In so many, an equal part of them with each seed.
+Search SearchMended(const Specimen& specimen, int64_t schedules);
+// In what a test has time for: ten times as many, unless it is hard.
 Search SearchMended(const Specimen& specimen);
 
 struct Enumeration {

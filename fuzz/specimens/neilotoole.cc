@@ -184,6 +184,60 @@ void OneWorkerForEver() {
   group.Submit([&] { met.Set(); });
 }
 
+// B-13: a worker takes a null task for the end of the queue, and goes. A is
+// queued by then, and counts on that worker.
+template <bool kBad>
+void PoisonPill() {
+  struct Group {
+    using Task = absl::AnyInvocable<void()>;
+
+    sync::Mutex mutex;
+    std::deque<Task> queue ABSL_GUARDED_BY(mutex);
+    bool working ABSL_GUARDED_BY(mutex) = false;
+    std::optional<Caller> worker;
+
+    // Returns false if the task is refused.
+    bool Submit(Task task) {
+      if constexpr (!kBad) {
+        if (task == nullptr) return false;
+      }
+      {
+        sync::MutexLock lock(&mutex);
+        queue.push_back(std::move(task));
+        if (working) return true;
+        working = true;
+      }
+      worker.emplace([this] { Work(); });
+      return true;
+    }
+
+    void Work() {
+      for (;;) {
+        Task task;
+        {
+          sync::MutexLock lock(&mutex);
+          if (!queue.empty()) {
+            task = std::move(queue.front());
+            queue.pop_front();
+          }
+          if (task == nullptr) {
+            working = false;
+            return;
+          }
+        }
+        task();
+      }
+    }
+
+    void Wait() { worker.reset(); }
+  } group;
+  bool a_ran = false;
+  group.Submit(nullptr);
+  group.Submit([&] { a_ran = true; });
+  group.Wait();
+  sim::Check(a_ran, "every accepted task has ended when Wait returns");
+}
+
 constexpr Specimen kSpecimens[] = {
     {.name = "neilotoole_dropped_task",
      .source = "neilotoole/errgroup#11; B-8",
@@ -211,6 +265,12 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kDeadlock,
      .bad = OneWorkerForEver<true>,
      .mended = OneWorkerForEver<false>},
+    {.name = "neilotoole_poison_pill",
+     .source = "neilotoole/errgroup; B-13",
+     .bug = "A worker takes a null task for the end of the queue.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = PoisonPill<true>,
+     .mended = PoisonPill<false>},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "cohort/fuzz/specimens/families.h"
 #include "cohort/fuzz/specimens/parts.h"
 #include "cohort/fuzz/specimens/specimen.h"
+#include "cohort/sim/check.h"
 #include "cohort/sim/verdict.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
@@ -62,6 +63,42 @@ void FrontGivesUp() {
   Caller t1([&] { semaphore.Acquire(both); });
   Caller t2([&] { semaphore.Acquire(one); });
   semaphore.Cancel(both);
+}
+
+// B-24: a release too many is refused after it has been counted, which leaves
+// room for two holders of one permit.
+template <bool kBad>
+void OverRelease() {
+  struct Semaphore {
+    sync::Mutex mutex;
+    int taken ABSL_GUARDED_BY(mutex) = 0;
+
+    bool TryAcquire() {
+      sync::MutexLock lock(&mutex);
+      if (taken >= 1) return false;
+      ++taken;
+      return true;
+    }
+
+    // Returns false where the original panics.
+    bool Release() {
+      sync::MutexLock lock(&mutex);
+      if constexpr (!kBad) {
+        if (taken == 0) return false;
+      }
+      return --taken >= 0;
+    }
+  } semaphore;
+  sync::Atomic<int> inside{0};
+  auto enter = [&] {
+    if (!semaphore.TryAcquire()) return;
+    sim::Check(inside.fetch_add(1) == 0, "one permit, one holder");
+    inside.fetch_sub(1);
+    semaphore.Release();
+  };
+  sim::Check(!semaphore.Release(), "a release too many is refused");
+  Caller other(enter);
+  enter();
 }
 
 // B-25a: every release starts a new generation of waiters. T1 finds no permit;
@@ -169,6 +206,12 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kDeadlock,
      .bad = FrontGivesUp<true>,
      .mended = FrontGivesUp<false>},
+    {.name = "semaphore_over_release",
+     .source = "golang.org/x/sync/semaphore; B-24",
+     .bug = "A release too many is refused after it has been counted.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = OverRelease<true>,
+     .mended = OverRelease<false>},
     {.name = "semaphore_wrong_generation",
      .source = "marusama/semaphore#2; B-25a",
      .bug = "A waiter looks for a permit first and then for what tells it of "

@@ -1,5 +1,8 @@
 // go-pkgz/syncs: SizedGroup, ErrSizedGroup and the semaphore under them.
 
+#include <memory>
+#include <vector>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
 #include "cohort/fuzz/specimens/families.h"
@@ -149,6 +152,64 @@ void UnlockedError() {
   }
 }
 
+// B-38: A is accepted and the group cancelled. Only a submission after that,
+// which is refused, notes it; without one Wait says that all is well.
+template <bool kBad>
+void CancelUntold() {
+  struct Group {
+    sync::Atomic<bool> cancelled{false};
+    sync::Mutex mutex;
+    bool failed ABSL_GUARDED_BY(mutex) = false;
+
+    void Submit() {
+      if (cancelled.load()) NoteCancel();
+    }
+
+    void NoteCancel() {
+      sync::MutexLock lock(&mutex);
+      failed = true;
+    }
+
+    bool Wait() {
+      if constexpr (!kBad) {
+        if (cancelled.load()) NoteCancel();
+      }
+      sync::MutexLock lock(&mutex);
+      return !failed;
+    }
+  } group;
+  Caller a([&] { group.cancelled.store(true); });
+  group.Submit();
+  a.Join();
+  sim::Check(!group.Wait(), "Wait tells of the cancel");
+}
+
+// B-40: Wait returns the group's own list of errors, to which a task that comes
+// later adds one.
+template <bool kBad>
+void ResultChangesLater() {
+  using Errors = sync::Shared<std::vector<int>>;
+  struct Group {
+    sync::Mutex mutex;
+    const std::shared_ptr<Errors> errors = std::make_shared<Errors>();
+
+    void Fail(int error) {
+      sync::MutexLock lock(&mutex);
+      errors->Write().push_back(error);
+    }
+
+    std::shared_ptr<const Errors> Wait() {
+      sync::MutexLock lock(&mutex);
+      if constexpr (kBad) return errors;
+      return std::make_shared<Errors>(errors->Read());
+    }
+  } group;
+  group.Fail(1);
+  const std::shared_ptr<const Errors> result = group.Wait();
+  Caller later([&] { group.Fail(2); });
+  sim::Check(result->Read().size() == 1, "what Wait has returned stays");
+}
+
 constexpr Specimen kSpecimens[] = {
     {.name = "sizedgroup_slot_leaked_by_panic",
      .source = "go-pkgz/syncs SizedGroup; B-34, M06",
@@ -187,6 +248,18 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kRace,
      .bad = UnlockedError<true>,
      .mended = UnlockedError<false>},
+    {.name = "sizedgroup_cancel_untold",
+     .source = "go-pkgz/syncs ErrSizedGroup; B-38",
+     .bug = "Wait tells of a cancel only if a submission came after it.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = CancelUntold<true>,
+     .mended = CancelUntold<false>},
+    {.name = "sizedgroup_result_changes_later",
+     .source = "go-pkgz/syncs ErrSizedGroup; B-40",
+     .bug = "Wait returns the list to which later tasks add their errors.",
+     .verdict = sim::Verdict::kRace,
+     .bad = ResultChangesLater<true>,
+     .mended = ResultChangesLater<false>},
 };
 
 }  // namespace

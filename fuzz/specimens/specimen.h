@@ -19,6 +19,7 @@ enum class Feature {
   kSpuriousWakeUps,
   kStaleLoads,
   kRacingTime,  // a deadline may come due while others could still run
+  kMix,         // strategies beside the random walk
 };
 
 struct Specimen {

@@ -45,6 +45,9 @@ TEST_P(SpecimenTest, IsMissedWithoutTheFeatureItNeeds) {
     case Feature::kRacingTime:
       options.time = sim::Time::kQuiescent;
       break;
+    case Feature::kMix:
+      options.strategy = sim::Strategy::RandomWalk();
+      break;
   }
   const sim::Result result = sim::Search(options, GetParam().bad);
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
@@ -60,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(, SpecimenTest,
 
 TEST(SpecimensTest, EveryFeatureHasOneThatNeedsIt) {
   for (const Feature feature : {Feature::kSpuriousWakeUps, Feature::kStaleLoads,
-                                Feature::kRacingTime}) {
+                                Feature::kRacingTime, Feature::kMix}) {
     int count = 0;
     for (const Specimen& specimen : All()) count += specimen.needs == feature;
     EXPECT_GE(count, 1);
