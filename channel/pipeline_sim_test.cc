@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <initializer_list>
-#include <optional>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -356,8 +356,7 @@ void TwoEndAndItIsDestroyed() {
   CancelScope first = WithCancel(Context());
   CancelScope second = WithCancel(Context());
   sync::Atomic<int> ended = 0;
-  std::optional<Or> either;
-  either.emplace(
+  auto either = std::make_unique<Or>(
       std::initializer_list<Context>{first.context(), second.context()});
   const Context context = either->context();
   const DoneCallback count = context.OnDone([&ended] { ++ended; });

@@ -129,11 +129,14 @@ TEST(PipelineTest, FanOutCopies) {
 }
 
 TEST(PipelineTest, TeeCopiesToTwo) {
-  Channel<int> a(kPlenty);
-  Channel<int> b(kPlenty);
-  EXPECT_EQ(Tee(Context(), *Of({1, 2}), a, b), absl::OkStatus());
-  EXPECT_EQ(Rest(a), (Ints{1, 2}));
-  EXPECT_EQ(Rest(b), (Ints{1, 2}));
+  using Strings = std::vector<std::string>;
+  Channel<std::string> in(kPlenty);
+  EXPECT_EQ(Feed(Context(), Strings{"1", "2"}, in), absl::OkStatus());
+  Channel<std::string> a(kPlenty);
+  Channel<std::string> b(kPlenty);
+  EXPECT_EQ(Tee(Context(), in, a, b), absl::OkStatus());
+  EXPECT_EQ(Rest(a), (Strings{"1", "2"}));
+  EXPECT_EQ(Rest(b), (Strings{"1", "2"}));
 }
 
 TEST(PipelineTest, FanOutGoesOnWithoutAnOutputThatIsClosed) {
