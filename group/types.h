@@ -11,8 +11,9 @@
 
 namespace cohort {
 
-// No bound, wherever a size is asked for. A negative size is never that: it is
-// a contract violation.
+// No bound, wherever a size is asked for. A negative size is a contract
+// violation, but for types that have another meaning for it from their original
+// and say so.
 inline constexpr int kUnlimited = std::numeric_limits<int>::max();
 
 // What became of a submission.

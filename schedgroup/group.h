@@ -70,8 +70,9 @@ enum class CancelResult {
 
 // Runs each of its tasks once its time has come.
 //
-// Blocks?        Wait and the destructor do. A slow task delays no other one,
-//                unless Options::limit says so.
+// Blocks?        Wait and the destructor do; they announce it with a
+//                BlockingScope. A slow task delays no other one, unless
+//                Options::limit says so.
 // Cancellation?  Of the context given to the constructor, by Cancel, or with
 //                cancel_on_error by the first error. Tasks that have not
 //                started are skipped, at once. Running tasks are told through
@@ -80,7 +81,12 @@ enum class CancelResult {
 //                order in which tasks start, at or after their time. With a
 //                limit, those that are due wait in that order.
 // On error?      The first error is the result of Wait; others are counted.
-//                What a task returns because it was told to stop is none.
+//                What a task returns because it was told to stop (CANCELLED,
+//                the context's status code, or its cause) is none. An exception
+//                counts as kInternal, with its type and what(), and so does a
+//                task that ends its thread (pthread_exit), except with
+//                Exceptions::kTerminate or without exceptions: that terminates
+//                the process.
 // Thread safety  All methods, from any thread; the destructor not inside one of
 //                the group's tasks.
 // Memory order   What happened before a task was scheduled is visible to it,

@@ -265,6 +265,18 @@ Result RunSearch(const Options& options, const KernelOptions& kernel_options,
   return result;
 }
 
+// Bytes with an input of its own.
+struct Input {
+  explicit Input(const std::string& b)
+      : bytes(b.begin(), b.end()), source(bytes) {}
+  const std::vector<uint8_t> bytes;
+  Bytes::Source source;
+};
+class OwnBytes final : private Input, public Bytes {
+ public:
+  explicit OwnBytes(const std::string& bytes) : Input(bytes), Bytes(source) {}
+};
+
 }  // namespace
 
 class StrategyFactory {
@@ -302,6 +314,8 @@ class StrategyFactory {
         ABSL_CHECK_OK(schedule);
         return std::make_unique<ReplaySearcher>(*std::move(schedule));
       }
+      case Kind::kBytes:
+        return std::make_unique<OwnBytes>(strategy.schedule_);
     }
     return nullptr;
   }
@@ -331,6 +345,12 @@ Strategy Strategy::Script(std::vector<ScriptStep> steps) {
 Strategy Strategy::Replay(absl::string_view schedule) {
   Strategy strategy(Kind::kReplay);
   strategy.schedule_ = std::string(schedule);
+  return strategy;
+}
+
+Strategy Strategy::Bytes(absl::Span<const uint8_t> bytes) {
+  Strategy strategy(Kind::kBytes);
+  strategy.schedule_.assign(bytes.begin(), bytes.end());
   return strategy;
 }
 

@@ -62,6 +62,8 @@ class Strategy {
   static Strategy Script(std::vector<ScriptStep> steps);
   // One schedule, as a failure has printed it.
   static Strategy Replay(absl::string_view schedule);
+  // One schedule, as a fuzzer has made it: see SearchBytes.
+  static Strategy Bytes(absl::Span<const uint8_t> bytes);
 
  private:
   friend class StrategyFactory;
@@ -76,6 +78,7 @@ class Strategy {
     kPreemptionBounded,
     kScript,
     kReplay,
+    kBytes,
   };
 
   explicit Strategy(Kind kind, int number = 0) : kind_(kind), number_(number) {}
@@ -83,7 +86,7 @@ class Strategy {
   Kind kind_;
   int number_;
   std::vector<ScriptStep> steps_;
-  std::string schedule_;
+  std::string schedule_;  // or bytes
 };
 
 // When virtual time passes.

@@ -2,13 +2,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -759,6 +763,48 @@ TEST(PictureTest, IsAPageOfItsOwn) {
   EXPECT_THAT(failure.html, Not(HasSubstr("http")));
 }
 
+// All of a frame, so that what is left of another one's red zones shows.
+template <size_t kSize>
+int FillFrame() {
+  volatile char frame[kSize];
+  for (volatile char& byte : frame) byte = 1;
+  return std::accumulate(std::begin(frame), std::end(frame), 0);
+}
+
+// Where a run fails, its threads stand in the middle of their frames. Nothing
+// of them is unwound, and their stacks serve the next run.
+TEST(AbandonedTest, FramesAreLeftAndTheirStacksUsedAgain) {
+  for (int i = 0; i < 100; ++i) {
+    int unwound = 0;
+    const Result failed = Search({.schedules = 1, .shrink = false}, [&unwound] {
+      struct Guard {
+        int* count;
+        ~Guard() { ++*count; }
+      };
+      sync::Atomic<bool> never = false;
+      const auto wait_in_a_frame = [&] {
+        const Guard guard{&unwound};
+        char frame[1000];
+        std::fill(std::begin(frame), std::end(frame), 'x');
+        while (!never.load() && frame[999] == 'x') sync::Yield();
+      };
+      Caller one(wait_in_a_frame);
+      Caller two(wait_in_a_frame);
+      sync::Yield();
+      Check(false, "fails");
+    });
+    ASSERT_TRUE(failed.failure.has_value());
+    EXPECT_EQ(failed.failure->verdict, Verdict::kAssertion);
+    EXPECT_EQ(unwound, 0);
+    const Result passed = Search({.schedules = 5}, [] {
+      Caller one([] { Check(FillFrame<20000>() == 20000, "all of it"); });
+      Caller two([] { Check(FillFrame<700>() == 700, "all of it"); });
+      Check(FillFrame<5000>() == 5000, "all of it");
+    });
+    ASSERT_FALSE(passed.failure.has_value()) << Report(*passed.failure);
+  }
+}
+
 TEST(BytesTest, AreTheSchedule) {
   // From the front: go on or not; from the back: the program.
   bool two = false;
@@ -779,6 +825,22 @@ TEST(BytesTest, AreTheSchedule) {
   }
   EXPECT_GE(found, 5);
   EXPECT_LE(found, 250);
+}
+
+TEST(BytesTest, AreAStrategyLikeOthers) {
+  int found = 0;
+  for (int tail = 0; tail < 256; ++tail) {
+    const std::vector<uint8_t> bytes = {0, static_cast<uint8_t>(tail)};
+    const Result fuzzed =
+        SearchBytes({}, bytes, [](ByteStream&) { TwoLocksInEitherOrder(); });
+    const Result result =
+        Search({.strategy = Strategy::Bytes(bytes)}, TwoLocksInEitherOrder);
+    ASSERT_EQ(result.failure.has_value(), fuzzed.failure.has_value());
+    if (!result.failure.has_value()) continue;
+    EXPECT_EQ(result.failure->replay, fuzzed.failure->replay);
+    ++found;
+  }
+  EXPECT_GE(found, 5);
 }
 
 }  // namespace

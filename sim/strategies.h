@@ -206,7 +206,7 @@ class DepthFirst final : public Searcher {
 
 // Schedules as a fuzzer has them: a byte says how threads are chosen, a second
 // one seeds what comes after the last, and then there is one for each choice.
-class Bytes final : public Searcher {
+class Bytes : public Searcher {
  public:
   // Takes bytes from the front; the program may take them from the back.
   class Source {

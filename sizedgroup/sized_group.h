@@ -36,7 +36,7 @@ struct Options {
   // Go refuses a task while the group is full: kFull.
   bool discard = false;
 
-  // The first error cancels the group. (For an ErrSizedGroup.)
+  // The first error cancels the group.
   bool term_on_error = false;
 
   // The group's context derives from this one, and is given to the tasks.
@@ -55,7 +55,8 @@ struct Options {
 // Runs tasks whose errors are all wanted.
 //
 // Blocks?        Go does with `preemptive`, while the group is full; Wait and
-//                the destructor do.
+//                the destructor do. All of them announce it with a
+//                BlockingScope.
 // Cancellation?  Of options.context, by Cancel, or with `term_on_error` by the
 //                first error. Tasks that have not started are skipped, a
 //                blocked Go wakes, and later submissions are refused. Running
@@ -63,7 +64,12 @@ struct Options {
 // Order?         Tasks start in the order in which they were submitted, blocked
 //                submissions being served in turn.
 // On error?      Errors are collected in the order in which tasks end; see
-//                Wait. What a task returns because it was told to stop is none.
+//                Wait. What a task returns because it was told to stop
+//                (CANCELLED, the context's status code, or its cause) is none.
+//                An exception counts as kInternal, with its type and what(),
+//                and so does a task that ends its thread (pthread_exit), except
+//                with Exceptions::kTerminate or without exceptions: that
+//                terminates the process.
 // Thread safety  All methods, from any thread; the destructor not inside one of
 //                the group's tasks.
 // Memory order   What happened before Go is visible to the task, and what the

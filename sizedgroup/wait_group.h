@@ -63,12 +63,14 @@ class [[nodiscard]] Slot {
 // Runs functions, and counts work elsewhere, in one number of slots.
 //
 // Blocks?        Add and BlockAdd do while the group is full, Wait until it is
-//                empty, and the destructor.
+//                empty, and the destructor. All of them announce it with a
+//                BlockingScope.
 // Cancellation?  None but by the destructor.
 // Order?         Submissions are served in turn; functions start in the order
 //                in which they were added.
 // On error?      As with SizedGroup: there is nobody to tell, so Wait writes
-//                the first to the log.
+//                the first to the log. An exception, or the end of the
+//                function's thread (pthread_exit), is one, of code kInternal.
 // Thread safety  All methods, from any thread.
 // Memory order   What happened before Add is visible to the function, and what
 //                it did to whoever returns from a Wait that saw it end; the
@@ -123,7 +125,9 @@ class WaitGroup {
 // Blocks?        As WaitGroup.
 // Cancellation?  Of the context, or by the first error: functions that have not
 //                started are skipped, a blocked Add wakes with kCancelled.
-// On error?      The first error by completion is the result of Wait.
+// On error?      The first error by completion is the result of Wait, and then
+//                the cause of the cancellation, if that lost a function.
+// Destruction    Cancels, then waits for running functions.
 // The rest is as with WaitGroup.
 //
 // From go-waitgroup.ErrorGroup. What differs: functions are given the context,

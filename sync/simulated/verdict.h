@@ -12,7 +12,7 @@ enum class Verdict : uint8_t {
   kDeadlock,             // nothing can run, and no timer will change that
   kLostWakeUp,           // a deadlock of one whose signal came before its wait
   kLivelock,             // more steps than allowed
-  kLeak,                 // a thread or timer that outlives the run
+  kLeak,                 // a thread that never ends, although the body has
   kRace,                 // unsynchronised accesses to a Shared
   kUseAfterDestruction,  // of an object of the seam
   kMisuse,               // unlocking what another thread holds, and the like
