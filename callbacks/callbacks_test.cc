@@ -240,7 +240,7 @@ TEST(RaceTest, OfOneIsThatOne) {
       No("callbacks::Race: 1 error(s) occurred: [0] {x}"));
 }
 
-TEST(RaceTest, OfNothingIsAnError) {
+TEST(RaceTest, B48_OfNothingIsAnError) {
   const std::vector<std::function<int()>> none;
   EXPECT_EQ(
       Race(Context(), none).status(),

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -472,6 +473,27 @@ TEST(HunchDeathTest, ANullFunctionDiesBeforeAnyIsCalled) {
   EXPECT_DEATH(Waterfall(Context(), functions[0], std::function<int(int)>())
                    .IgnoreError(),
                "hunch::Waterfall: step 1 is null");
+}
+
+TEST(HunchTest, B14_AHugeNumberIsAsManyAsThereAre) {
+  constexpr int kHuge = std::numeric_limits<int>::max();
+  const auto one = [] { return 1; };
+  EXPECT_EQ(Take(Context(), kHuge, one, one)->size(), 2u);
+  EXPECT_EQ(TakeDetached(Context(), kHuge, one, one)->size(), 2u);
+  EXPECT_EQ(Last(Context(), kHuge, one, one)->size(), 2u);
+  EXPECT_EQ(*Retry(Context(), kHuge, one), 1);
+}
+
+// Whether there are functions or not.
+TEST(HunchDeathTest, B14_ANegativeNumberDies) {
+  constexpr int kLeast = std::numeric_limits<int>::min();
+  const std::vector<int (*)()> none;
+  EXPECT_DEATH(Take(Context(), kLeast, none).IgnoreError(),
+               "-2147483648.*hunch::Take: n");
+  EXPECT_DEATH(TakeDetached(Context(), kLeast, none).IgnoreError(),
+               "-2147483648.*hunch::TakeDetached: n");
+  EXPECT_DEATH(Last(Context(), kLeast, none).IgnoreError(),
+               "-2147483648.*hunch::Last: n");
 }
 
 TEST(HunchDeathTest, ANegativeNumberDies) {

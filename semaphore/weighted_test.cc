@@ -376,6 +376,18 @@ TEST(WeightedDeathTest, B24_MisuseDiesBeforeAnythingChanges) {
       "vs\\. 5\\).*Weighted::Release of more than is held");
 }
 
+TEST(WeightedDeathTest, B41_AnUnlockTooManyDiesRatherThanWait) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        Weighted lock(1);
+        (void)lock.TryAcquire();
+        lock.Release();
+        lock.Release();
+      },
+      "\\(1 vs\\. 0\\).*Weighted::Release of more than is held");
+}
+
 TEST(WeightedDeathTest, DestroyedWhileSomebodyWaits) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(

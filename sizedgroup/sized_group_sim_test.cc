@@ -213,6 +213,23 @@ TEST(SizedGroupSimTest, B17_ATaskSubmitsToItsOwnFullGroup) {
   }
 }
 
+// No Go comes after the cancellation, and it is told all the same: if, and only
+// if, it kept a task from running.
+TEST(SizedGroupSimTest, B38_TheOutcomeDoesNotDependOnLaterSubmissions) {
+  sim::Explore({.schedules = 3000}, [] {
+    CancelScope scope = WithCancel(Context());
+    ErrSizedGroup group(1, {.context = scope.context()});
+    sync::Atomic<int> ran = 0;
+    for (int i = 0; i < 2; ++i) group.Go([&ran] { ++ran; });
+    Caller canceller([&] { scope.Cancel(Fail("outside")); });
+    const absl::Status status = group.Wait();
+    EXPECT_EQ(status, ran == 2 ? absl::OkStatus()
+                               : Fail("1 error(s) occurred: [0] {outside}"));
+    canceller.Join();
+    EXPECT_EQ(group.Wait(), status);
+  });
+}
+
 TEST(SizedGroupSimTest, B33_ACancelBetweenTheSlotAndTheTask) {
   sim::Explore({.schedules = 4000}, [] {
     CancelScope scope = WithCancel(Context());

@@ -85,7 +85,7 @@ TEST(SizedGroupTest, TheSizeIsNeverExceededAndIsReached) {
   }
 }
 
-TEST(SizedGroupTest, ASizeBelowOneMeansOne) {
+TEST(SizedGroupTest, B14_ASizeBelowOneMeansOne) {
   for (const int size : {1, 0, -1, -1000}) {
     SizedGroup group(size);
     std::vector<int> order;  // needs no lock: one at a time

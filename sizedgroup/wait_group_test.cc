@@ -114,7 +114,7 @@ TEST(WaitGroupTest, ASlotIsASlotOfTheGroup) {
   EXPECT_TRUE(ran);
 }
 
-TEST(WaitGroupTest, ASlotIsMovedAndGivenBackOnce) {
+TEST(WaitGroupTest, B41_ASlotIsMovedAndGivenBackOnce) {
   WaitGroup group(3);
   Slot first = group.BlockAdd();
   Slot second = std::move(first);

@@ -281,10 +281,10 @@ TEST(SyncsSizedGroup, TestSizedGroup_Canceled) {
   });
 }
 
-// A capacity of 0 means 1 there; the size of ours is what it says.
+// There, a capacity of 0 means 1; here it means 0.
 TEST(SyncsSemaphore, TestSemaphore) {
   for (const auto& [capacity, locks] :
-       {std::pair(1, 0), std::pair(1, 1), std::pair(2, 2), std::pair(2, 3)}) {
+       {std::pair(0, 0), std::pair(1, 1), std::pair(2, 2), std::pair(2, 3)}) {
     Simulate([capacity, locks] {
       Weighted semaphore(capacity);
       sync::Atomic<int> locked = 0;
