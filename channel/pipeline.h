@@ -27,7 +27,11 @@
 //                that whoever reads it has closed, or each of several: it then
 //                returns OK. So whoever needs no more closes what he reads, and
 //                the stages before end one after another; what they have sent
-//                and nobody has received is dropped.
+//                and nobody has received is dropped. After an error, too, the
+//                stages behind it see an end: what has come is all there is
+//                only if the group's Wait says OK. A stage that the group has
+//                skipped closes nothing, so whoever reads the last channel does
+//                it with the group's context.
 // Memory order   Of the channels.
 //
 // After the streams of "Concurrency in Go". There, each stage starts a

@@ -241,8 +241,12 @@ packaged() {
   echo "$path"
 }
 
+# Debian's sources of cpp-httplib bring no BUILD file.
+add_httplib_build() { cp -u "$root"/bazel/stubs/cpp-httplib/* "$httplib"; }
+
 if [[ ${#missing[@]} == 0 && $bazel_missing == false &&
   $sources_missing == false ]] && rcs_are_current; then
+  add_httplib_build
   nothing_to_do
 fi
 
@@ -421,7 +425,7 @@ fetch_sources() {
   unpack_source abseil "$abseil_version" "$abseil"
   unpack_source googletest "$googletest_version" "$googletest"
   unpack_source cpp-httplib "$httplib_version" "$httplib"
-  cp "$root"/bazel/stubs/cpp-httplib/* "$httplib"
+  add_httplib_build
   rm -rf "$apt_dir"
 }
 
