@@ -545,6 +545,23 @@ TEST_P(GroupSimTest, TheFirstErrorIsThatOfAllWaiters) {
   });
 }
 
+TEST_P(GroupSimTest, B37_ErrorsMayBeReadWhileTasksFail) {
+  Explore(3000, [](Executor* executor) {
+    Group group(Options{.keep_all_errors = true, .executor = executor});
+    for (const char* text : {"a", "b"}) {
+      group.Go([text] { return Fail(text); });
+    }
+    const std::vector<TaskError> some = group.errors();
+    EXPECT_FALSE(group.Wait().ok());
+    const std::vector<TaskError> all = group.errors();
+    ASSERT_EQ(all.size(), 2);
+    ASSERT_LE(some.size(), 2);
+    for (size_t i = 0; i < some.size(); ++i) {
+      EXPECT_EQ(some[i].status, all[i].status);
+    }
+  });
+}
+
 TEST_P(GroupSimTest, TheFirstErrorIsTheFirstToComplete) {
   Explore(3000, [](Executor* executor) {
     Group group(Options{.limit = 1, .queue = 1, .executor = executor});
