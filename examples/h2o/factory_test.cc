@@ -11,6 +11,7 @@
 #include "cohort/errgroup/group.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/mutex.h"
+#include "cohort/sync/random.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 namespace sim = cohort::sim;
 using cohort::Context;
+using cohort::sync::RandomFraction;
 using cohort::testing::Caller;
 
 // A factory, and the letters that have come out of it.
@@ -73,12 +75,12 @@ TEST(FactoryTest, TwoMolecules) {
   sim::Explore({.schedules = 5000}, [] { ThreadsBring("HHHOHO"); });
 }
 
-// As the program does it, but with so many threads at once as a simulation has.
-// They begin in the order of the letters, so that there is always a molecule
-// among them.
+// As the program does it, with random delays, but with no more threads at once
+// than a simulation has. They begin in the order of the letters, so that there
+// is always a molecule among them.
 TEST(FactoryTest, AHundredMolecules) {
   sim::Explore(
-      {.schedules = 20,
+      {.schedules = 100,
        .time = sim::Time::kQuiescent,
        .stale_loads = false,
        .max_steps = 10'000'000},
@@ -89,8 +91,8 @@ TEST(FactoryTest, AHundredMolecules) {
             Context(), {.limit = 48, .queue = cohort::kUnlimited});
         for (int i = 0; i < 3 * kMolecules; ++i) {
           group.Go([&water, i](const Context& context) {
-            // Many at the same time, so that the schedule decides.
-            context.SleepFor(absl::Milliseconds(i * 7 % 10)).IgnoreError();
+            context.SleepFor(absl::Milliseconds(10) * RandomFraction())
+                .IgnoreError();
             return water.Bring("HHO"[i % 3], context);
           });
         }
