@@ -267,14 +267,14 @@ Result RunSearch(const Options& options, const KernelOptions& kernel_options,
 
 // Bytes with an input of its own.
 struct Input {
-  explicit Input(const std::string& b)
-      : bytes(b.begin(), b.end()), source(bytes) {}
+  explicit Input(const std::string& text)
+      : bytes(text.begin(), text.end()), source(bytes) {}
   const std::vector<uint8_t> bytes;
   Bytes::Source source;
 };
 class OwnBytes final : private Input, public Bytes {
  public:
-  explicit OwnBytes(const std::string& bytes) : Input(bytes), Bytes(source) {}
+  explicit OwnBytes(const std::string& text) : Input(text), Bytes(source) {}
 };
 
 }  // namespace

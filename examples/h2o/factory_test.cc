@@ -79,26 +79,25 @@ TEST(FactoryTest, TwoMolecules) {
 // than a simulation has. They begin in the order of the letters, so that there
 // is always a molecule among them.
 TEST(FactoryTest, AHundredMolecules) {
-  sim::Explore(
-      {.schedules = 100,
-       .time = sim::Time::kQuiescent,
-       .stale_loads = false,
-       .max_steps = 10'000'000},
-      [] {
-        constexpr int kMolecules = 100;
-        Water water;
-        cohort::errgroup::Group group(
-            Context(), {.limit = 48, .queue = cohort::kUnlimited});
-        for (int i = 0; i < 3 * kMolecules; ++i) {
-          group.Go([&water, i](const Context& context) {
-            context.SleepFor(absl::Milliseconds(10) * RandomFraction())
-                .IgnoreError();
-            return water.Bring("HHO"[i % 3], context);
-          });
-        }
-        EXPECT_EQ(group.Wait(), absl::OkStatus());
-        water.ExpectMolecules(kMolecules);
-      });
+  sim::Explore({.schedules = 100,
+                .time = sim::Time::kQuiescent,
+                .stale_loads = false,
+                .max_steps = 10'000'000},
+               [] {
+                 constexpr int kMolecules = 100;
+                 Water water;
+                 cohort::errgroup::Group group(
+                     Context(), {.limit = 48, .queue = cohort::kUnlimited});
+                 for (int i = 0; i < 3 * kMolecules; ++i) {
+                   group.Go([&water, i](const Context& context) {
+                     context.SleepFor(absl::Milliseconds(10) * RandomFraction())
+                         .IgnoreError();
+                     return water.Bring("HHO"[i % 3], context);
+                   });
+                 }
+                 EXPECT_EQ(group.Wait(), absl::OkStatus());
+                 water.ExpectMolecules(kMolecules);
+               });
 }
 
 TEST(FactoryTest, AnAtomThatIsMissingEndsTheGroup) {
