@@ -246,7 +246,7 @@ add_httplib_build() { cp -u "$root"/bazel/stubs/cpp-httplib/* "$httplib"; }
 
 if [[ ${#missing[@]} == 0 && $bazel_missing == false &&
   $sources_missing == false ]] && rcs_are_current; then
-  add_httplib_build
+  $dry_run || add_httplib_build
   nothing_to_do
 fi
 
