@@ -1,0 +1,145 @@
+#include "cohort/sync/failing_new.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
+#include "absl/log/absl_check.h"
+#include "gtest/gtest.h"
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace {
+
+// Allocations that the thread makes before one fails; none fails below 0.
+thread_local int left_until_failure = -1;
+
+// Null instead of the one that is to fail.
+void* Allocate(std::size_t size) {
+  if (left_until_failure >= 0 && left_until_failure-- == 0) return nullptr;
+  return std::malloc(size == 0 ? 1 : size);
+}
+
+void* AllocateOrThrow(std::size_t size) {
+  void* const memory = Allocate(size);
+#ifdef ABSL_HAVE_EXCEPTIONS
+  if (memory == nullptr) throw std::bad_alloc();
+#else
+  ABSL_CHECK(memory != nullptr) << "out of memory";
+#endif
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return AllocateOrThrow(size); }
+void* operator new[](std::size_t size) { return AllocateOrThrow(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return Allocate(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return Allocate(size);
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+namespace cohort::testing {
+namespace {
+
+constexpr int kHeld = 0;
+constexpr int kFailed = 1;
+constexpr int kNoSuchAllocation = 2;
+// Far beyond what any scenario takes: one that takes longer hangs.
+constexpr unsigned kMostSeconds = 120;
+
+int RunInChild(int n, absl::FunctionRef<void(AllocationFault&)> scenario) {
+  AllocationFault fault(n);
+  scenario(fault);
+  fault.Disarm();
+  bool failed = ::testing::Test::HasFailure();
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  failed |= __lsan_do_recoverable_leak_check() != 0;
+#endif
+  if (failed) return kFailed;
+  return fault.struck() ? kHeld : kNoSuchAllocation;
+}
+
+}  // namespace
+
+void AllocationFault::Arm() {
+  ABSL_CHECK(!armed_) << "AllocationFault: armed already";
+  armed_ = true;
+  left_until_failure = n_;
+}
+
+void AllocationFault::Disarm() {
+  if (!armed_) return;
+  armed_ = false;
+  // Counted down to below 0: the nth has come.
+  struck_ = struck_ || left_until_failure < 0;
+  left_until_failure = -1;
+}
+
+bool AllocationFault::Strikes(absl::FunctionRef<void()> call) {
+  Arm();
+#ifdef ABSL_HAVE_EXCEPTIONS
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    Disarm();
+    return true;
+  }
+#else
+  call();
+#endif
+  Disarm();
+  return false;
+}
+
+void WithEachAllocationFailing(
+    absl::FunctionRef<void(AllocationFault&)> scenario) {
+#ifdef ABSL_HAVE_EXCEPTIONS
+  for (int n = 0;; ++n) {
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      alarm(kMostSeconds);
+      const int verdict = RunInChild(n, scenario);
+      std::fflush(nullptr);
+      _exit(verdict);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status)) {
+      ADD_FAILURE() << "allocation " << n << " fails: signal "
+                    << WTERMSIG(status)
+                    << (WTERMSIG(status) == SIGALRM ? ", it hangs" : "");
+      if (n > 1000) return;
+      continue;
+    }
+    if (WEXITSTATUS(status) == kNoSuchAllocation) {
+      EXPECT_GT(n, 0) << "the scenario allocates nothing";
+      return;
+    }
+    EXPECT_EQ(WEXITSTATUS(status), kHeld) << "allocation " << n << " fails";
+    ASSERT_LT(n, 1000) << "the scenario never ends";
+  }
+#else
+  GTEST_SKIP() << "without exceptions, to run out of memory ends the process";
+#endif
+}
+
+}  // namespace cohort::testing
