@@ -38,13 +38,17 @@ TEST(OrTest, IsDoneIfOneIsAlready) {
   CancelScope done = WithCancel(Context());
   done.Cancel(kStop);
   const CancelScope other = WithCancel(Context());
-  EXPECT_EQ(Or({other.context(), done.context()}).context().cause(), kStop);
-  EXPECT_EQ(Or({done.context(), other.context()}).context().cause(), kStop);
+  const Or second({other.context(), done.context()});
+  EXPECT_EQ(second.context().cause(), kStop);
+  const Or first({done.context(), other.context()});
+  EXPECT_EQ(first.context().cause(), kStop);
 }
 
 TEST(OrTest, OfNoneIsNeverDone) {
-  EXPECT_FALSE(Or({}).context().done());
-  EXPECT_FALSE(Or({Context(), Context()}).context().done());
+  const Or none({});
+  EXPECT_FALSE(none.context().done());
+  const Or never({Context(), Context()});
+  EXPECT_FALSE(never.context().done());
 }
 
 TEST(OrTest, HasTheValuesOfTheFirst) {

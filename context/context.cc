@@ -1,7 +1,10 @@
 #include "cohort/context/context.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <utility>
+#include <vector>
 #include <version>
 
 #ifdef __cpp_lib_jthread
@@ -12,6 +15,7 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "cohort/context/internal/node.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/clock.h"
@@ -22,8 +26,16 @@ namespace cohort {
 
 namespace context_internal {
 
+class Attachment {
+ public:
+  Attachment() = default;
+  virtual ~Attachment() = default;
+};
+
+namespace {
+
 #ifdef __cpp_lib_jthread
-class StopRegistration {
+class StopRegistration final : public Attachment {
  public:
   StopRegistration(std::stop_token token, sync::RefPtr<Node> node)
       : callback_(std::move(token), Cancel{std::move(node)}) {}
@@ -39,14 +51,34 @@ class StopRegistration {
 
   std::stop_callback<Cancel> callback_;
 };
-#else
-class StopRegistration {};
 #endif
 
+// Below each of several contexts, a node that another one ends with.
+class Relays final : public Attachment {
+ public:
+  Relays() = default;
+  ~Relays() override {
+    for (const sync::RefPtr<Node>& node : nodes_) {
+      node->Cancel(absl::CancelledError("context cancelled"),
+                   absl::CancelledError("context cancelled"));
+    }
+  }
+
+  void Reserve(size_t count) { nodes_.reserve(count); }
+  void Add(sync::RefPtr<Node> parent, sync::RefPtr<Node> target) {
+    nodes_.push_back(Node::CreateRelay(std::move(parent), std::move(target)));
+  }
+
+ private:
+  std::vector<sync::RefPtr<Node>> nodes_;
+};
+
+}  // namespace
 }  // namespace context_internal
 
 namespace {
 
+using context_internal::Deadline;
 using context_internal::Node;
 using sync::RefPtr;
 
@@ -83,7 +115,13 @@ absl::Status Context::cause() const {
 }
 
 absl::Time Context::deadline() const {
-  return node_ == nullptr ? absl::InfiniteFuture() : node_->deadline();
+  return node_ == nullptr ? absl::InfiniteFuture() : node_->deadline().wall;
+}
+
+absl::Duration Context::time_left() const {
+  if (node_ == nullptr) return absl::InfiniteDuration();
+  const absl::Duration left = node_->deadline().due - sync::SteadyTime::Now();
+  return std::max(left, absl::ZeroDuration());
 }
 
 void Context::AwaitDone() const {
@@ -124,7 +162,7 @@ std::stop_token Context::stop_token() const {
 }
 #endif
 
-CancelScope::CancelScope(const Context& parent, absl::Time deadline,
+CancelScope::CancelScope(const Context& parent, Deadline deadline,
                          absl::Status cause)
     : context_(Node::Create(parent.node_, deadline, std::move(cause)),
                parent.values_) {}
@@ -135,15 +173,15 @@ CancelScope& CancelScope::operator=(CancelScope&& other) noexcept {
   if (this == &other) return *this;
   // Ends last, and in a place of its own: a callback may come back here.
   const CancelScope old = std::move(*this);
-  stop_ = std::move(other.stop_);
+  attachment_ = std::move(other.attachment_);
   context_ = std::move(other.context_);
   return *this;
 }
 
 CancelScope::~CancelScope() {
-  if (stop_ != nullptr) {
+  if (attachment_ != nullptr) {
     BlockingScope blocking;  // a stop on another thread may be running
-    stop_ = nullptr;
+    attachment_ = nullptr;
   }
   if (context_.node_ != nullptr) Cancel();
 }
@@ -156,19 +194,41 @@ bool CancelScope::Cancel(absl::Status cause) {
 }
 
 CancelScope WithCancel(const Context& parent) {
-  return CancelScope(parent, absl::InfiniteFuture(), absl::OkStatus());
+  return CancelScope(parent, Deadline(), absl::OkStatus());
 }
 
 CancelScope WithDeadline(const Context& parent, absl::Time t,
                          absl::Status cause) {
   ABSL_CHECK(!cause.ok()) << "WithDeadline: the cause is OK";
-  return CancelScope(parent, t, std::move(cause));
+  return CancelScope(parent, Deadline::At(t), std::move(cause));
 }
 
 CancelScope WithTimeout(const Context& parent, absl::Duration d,
                         absl::Status cause) {
   ABSL_CHECK(!cause.ok()) << "WithTimeout: the cause is OK";
-  return WithDeadline(parent, sync::Now() + d, std::move(cause));
+  return CancelScope(parent, Deadline::In(d), std::move(cause));
+}
+
+CancelScope WithAnyOf(absl::Span<const Context> contexts) {
+  if (contexts.empty()) return WithCancel(Context());
+  const Context& first = contexts.front();
+  Deadline deadline;
+  absl::Status cause;
+  for (const Context& other : contexts.subspan(1)) {
+    if (other.node_ == nullptr) continue;
+    if (other.node_->deadline().due >= deadline.due) continue;
+    deadline = other.node_->deadline();
+    cause = other.node_->deadline_cause();
+  }
+  CancelScope scope(first, deadline, std::move(cause));
+  auto relays = std::make_unique<context_internal::Relays>();
+  relays->Reserve(contexts.size());
+  for (const Context& other : contexts.subspan(1)) {
+    if (other.node_ == nullptr) continue;
+    relays->Add(other.node_, scope.context_.node_);
+  }
+  scope.attachment_ = std::move(relays);
+  return scope;
 }
 
 #ifdef __cpp_lib_jthread
@@ -176,7 +236,7 @@ CancelScope WithStopToken(const Context& parent, std::stop_token token) {
   CancelScope scope = WithCancel(parent);
   if (token.stop_possible()) {
     // The node rather than the scope, which moves.
-    scope.stop_ = std::make_unique<context_internal::StopRegistration>(
+    scope.attachment_ = std::make_unique<context_internal::StopRegistration>(
         std::move(token), scope.context_.node_);
   }
   return scope;

@@ -17,6 +17,16 @@
 // destructor calls it, so no scope leaks; OnDone runs its callback in the
 // cancelling thread (Go's AfterFunc: in a goroutine of its own); keys are
 // types.
+//
+// Time. Each end that is brought about by time is measured on the steady clock,
+// from the call that set it, and compared there with those above: no change of
+// the wall clock makes one early or late. As Go's, whose deadlines carry a
+// monotonic reading. At its time a context is done, and those who wait for it
+// are woken, whatever the executors do and however many threads the system
+// refuses: the timers' own thread sees to it, and each of those who wait for a
+// context, in any call of this library, keeps its deadline itself. Only
+// callbacks and stop tokens, which are code of users, need an executor's
+// thread; they come ahead of its queued tasks.
 
 #ifndef COHORT_CONTEXT_CONTEXT_H_
 #define COHORT_CONTEXT_CONTEXT_H_
@@ -33,6 +43,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "cohort/context/internal/node.h"
 #include "cohort/context/internal/value.h"
 #include "cohort/sync/ref_ptr.h"
@@ -40,7 +51,7 @@
 namespace cohort {
 
 namespace context_internal {
-class StopRegistration;
+class Attachment;
 }  // namespace context_internal
 
 class CancelScope;
@@ -77,9 +88,10 @@ class [[nodiscard]] DoneCallback {
 // Cancellation?  This is it. A context that is done stays done, with the status
 //                and cause it got first.
 // Order?         An end goes downwards: a child may be seen not done for a
-//                moment after its parent. A context's callbacks run one after
-//                another, in the order in which they were registered; those of
-//                a parent run before those of the children that end with it.
+//                moment after its parent, but not after a Cancel of either has
+//                returned. A context's callbacks run one after another, in the
+//                order in which they were registered; those of a parent run
+//                before those of the children that end with it.
 // On error?      status() is CANCELLED, or DEADLINE_EXCEEDED where a deadline
 //                ended it; cause() is what the one who ended it said.
 // Thread safety  Everything, from any thread.
@@ -101,9 +113,17 @@ class Context {
   // WithTimeout; status() if there was none.
   absl::Status cause() const;
 
-  // When the context will be done at the latest by wall clock;
-  // absl::InfiniteFuture() if it has no deadline. No later than its parent's.
+  // When the context will be done at the latest, as the wall clock showed it
+  // when that was set; absl::InfiniteFuture() if it has no deadline. No later
+  // than its parent's, unless the wall clock was set in between. To compute
+  // with it is to trust the wall clock: see time_left.
   absl::Time deadline() const;
+
+  // How long it is until then by the steady clock, which nobody sets: what to
+  // give to an API that takes a timeout. Zero once that has passed, whether or
+  // not it was what ended the context; absl::InfiniteDuration() if there is no
+  // deadline. Reads a clock.
+  absl::Duration time_left() const;
 
   // The value that WithValue<Key> attached last on the way here, else null.
   // Lives as long as any context that was derived with it. Linear in the number
@@ -117,7 +137,8 @@ class Context {
   // Blocks until done: for ever on a default context.
   void AwaitDone() const;
 
-  // Blocks until done, or until `t` by wall clock. Returns done().
+  // Blocks until done, or until `t` by wall clock, as it stands now: to set it
+  // meanwhile has no effect. Returns done().
   bool AwaitDoneUntil(absl::Time t) const;
 
   // Blocks for `d`, and returns OK; or returns status() as soon as the context
@@ -127,22 +148,27 @@ class Context {
 
   // Lets `f` run once when the context is done. If it is done already, `f` runs
   // here and now, and the registration is empty; else in the thread that ends
-  // the context, before that call returns; or on DefaultExecutor() if it was a
-  // deadline. No lock of the library is held. `f` should be brief, since the
-  // others wait for it, and must not throw. A null `f` dies.
+  // the context, before that call returns; or, if it was a deadline, on
+  // DefaultExecutor(), ahead of its queued tasks: a thread of it that is free
+  // takes it at once, and otherwise it waits for one task to end or block, or
+  // for the pool to add a thread. A slow `f` delays no other deadline. No lock
+  // of the library is held. `f` should be brief, since this context's others
+  // wait for it, and must not throw. A null `f` dies.
   [[nodiscard]] DoneCallback OnDone(absl::AnyInvocable<void() &&> f) const;
 
 #ifdef __cpp_lib_jthread
   // A token that is stopped when this context is done, before the callbacks of
-  // this context run. For APIs that speak std::stop_token.
+  // this context run, and where they do. For APIs that speak std::stop_token.
   std::stop_token stop_token() const;
 #endif
 
  private:
   friend class CancelScope;
+  friend class ContextWait;
   template <class Key>
   friend Context WithValue(const Context& parent, typename Key::Type value);
   friend Context WithoutCancel(const Context& parent);
+  friend CancelScope WithAnyOf(absl::Span<const Context> contexts);
 #ifdef __cpp_lib_jthread
   friend CancelScope WithStopToken(const Context& parent,
                                    std::stop_token token);
@@ -165,8 +191,13 @@ class Context {
 //                the destructor waits for that (announced with a
 //                BlockingScope).
 // Order?         All contexts that end with this one are done before the first
-//                callback runs. If another thread is ending a part of the tree
-//                at that moment, that part, with its callbacks, is left to it.
+//                callback runs, and when Cancel returns, whatever it returns:
+//                nothing that waits for one of them is granted after that. If
+//                another thread is ending a part of the tree at that moment,
+//                the callbacks of that part are left to it. Where callbacks
+//                cancel scopes whose callbacks cancel others, more than 16
+//                deep, the rest run when those around them have come to their
+//                end: no chain of them uses the stack up.
 // On error?      Cancel with an OK status dies: a cause says why.
 // Thread safety  Cancel and context, from any thread.
 // Memory order   See Context.
@@ -178,7 +209,10 @@ class [[nodiscard]] CancelScope {
   CancelScope& operator=(CancelScope&& other) noexcept;
   ~CancelScope();
 
-  const Context& context() const { return context_; }
+  const Context& context() const& { return context_; }
+  // A scope that nobody keeps has ended its context before anyone can use it.
+  const Context& context() && = delete;
+  const Context& context() const&& = delete;
 
   // Ends the context with CANCELLED and the given cause. True for the one call
   // that did it; false if it was done already.
@@ -188,17 +222,22 @@ class [[nodiscard]] CancelScope {
   friend CancelScope WithCancel(const Context& parent);
   friend CancelScope WithDeadline(const Context& parent, absl::Time t,
                                   absl::Status cause);
+  friend CancelScope WithTimeout(const Context& parent, absl::Duration d,
+                                 absl::Status cause);
+  friend CancelScope WithAnyOf(absl::Span<const Context> contexts);
 #ifdef __cpp_lib_jthread
   friend CancelScope WithStopToken(const Context& parent,
                                    std::stop_token token);
 #endif
 
-  CancelScope(const Context& parent, absl::Time deadline, absl::Status cause);
+  CancelScope(const Context& parent, context_internal::Deadline deadline,
+              absl::Status cause);
 
   Context context_;
-  // What WithStopToken registered; else null. Opaque, since a class must not
-  // change with what the including file's standard library has.
-  std::unique_ptr<context_internal::StopRegistration> stop_;
+  // What WithStopToken and WithAnyOf have registered elsewhere; else null.
+  // Opaque, since a class must not change with what the including file's
+  // standard library has.
+  std::unique_ptr<context_internal::Attachment> attachment_;
 };
 
 // A context that ends when the scope says so, or when its parent ends. If the
@@ -207,13 +246,15 @@ CancelScope WithCancel(const Context& parent);
 
 // The same, and ends by itself at `t` by wall clock, with DEADLINE_EXCEEDED and
 // the given cause; before this returns if `t` has passed. The distance to `t`
-// is measured once, so that a later jump of the wall clock does not move it.
-// Never fires early. A parent's earlier deadline wins, and its cause.
+// is measured once, here: when the wall clock is set later, the context ends
+// when the clock would have shown `t` without that. Never fires early. A
+// parent's deadline wins where it comes earlier by the steady clock, and its
+// cause.
 CancelScope WithDeadline(const Context& parent, absl::Time t,
                          absl::Status cause = absl::DeadlineExceededError(
                              "context deadline exceeded"));
 
-// The same, `d` from now.
+// The same, `d` from now, whatever the wall clock shows then or now.
 CancelScope WithTimeout(const Context& parent, absl::Duration d,
                         absl::Status cause = absl::DeadlineExceededError(
                             "context deadline exceeded"));
@@ -223,6 +264,16 @@ CancelScope WithTimeout(const Context& parent, absl::Duration d,
 // cause that says so, in the thread that stops it.
 CancelScope WithStopToken(const Context& parent, std::stop_token token);
 #endif
+
+// A context that is done as soon as one of several is, with its status and
+// cause; of none, never. It derives from the first: it has its values, and the
+// earliest deadline of all. Ends with them in one step, as a child would, and
+// costs no thread.
+//
+//   const CancelScope either =
+//       WithAnyOf({request.context(), shutdown.context()});
+//   Serve(either.context());
+CancelScope WithAnyOf(absl::Span<const Context> contexts);
 
 // A context with a value on top of its parent's, found by its key: a type that
 // names the type of the value.

@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/context/wake_on_done.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sim/linearizable.h"
@@ -875,9 +875,9 @@ TEST(OnDoneSimTest, WakesWhoeverWaitsOnAConditionVariable) {
     sync::Mutex mutex;
     sync::CondVar changed;
     Caller caller([&] { scope.Cancel(); });
-    const DoneCallback wake = WakeOnDone(context, mutex, changed);
+    ContextWait wait(context, mutex, changed);
     sync::MutexLock lock(&mutex);
-    while (!context.done()) changed.Wait(&mutex);
+    while (!context.done()) wait.Block();
   });
 }
 
@@ -895,9 +895,9 @@ TEST(OnDoneSimTest, WakesTheOneOfSeveralWhoWaits) {
     });
     Caller canceller([&] { scope.Cancel(); });
     {
-      const DoneCallback wake = WakeOnDone(context, mutex, changed);
+      ContextWait wait(context, mutex, changed);
       sync::MutexLock lock(&mutex);
-      while (!context.done()) changed.Wait(&mutex);
+      while (!context.done()) wait.Block();
     }
     sync::MutexLock lock(&mutex);
     open = true;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "cohort/context/test_util.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
@@ -21,6 +22,7 @@ namespace {
 
 using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
+using ::cohort::testing::ContextOf;
 
 const absl::Status kCause = absl::AbortedError("because");
 
@@ -190,7 +192,7 @@ TEST(ContextTest, WhatHappenedBeforeCancelIsVisibleToWhoeverSeesTheEnd) {
         callback = DoneCallback();
       },
       [](const Context& c) {
-        Await([&c] { return WithCancel(c).context().done(); });
+        Await([&c] { return ContextOf(WithCancel(c)).done(); });
       },
   };
   for (const See see : kWays) {
@@ -430,7 +432,7 @@ TEST(WithoutCancelTest, KeepsTheValuesAndDropsCancellationAndDeadline) {
     EXPECT_TRUE(shielded.cause().ok());
     EXPECT_EQ(shielded.deadline(), absl::InfiniteFuture());
     EXPECT_EQ(*shielded.value<Name>(), "Ada");
-    EXPECT_FALSE(WithCancel(shielded).context().done());
+    EXPECT_FALSE(ContextOf(WithCancel(shielded)).done());
   }
 }
 
@@ -438,7 +440,7 @@ TEST(ContextDeathTest, BadInputDiesAndNamesTheCall) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH((void)Context().OnDone(nullptr),
                "Context::OnDone: null callback");
-  EXPECT_DEATH((void)WithCancel(Context()).context().OnDone(nullptr),
+  EXPECT_DEATH((void)ContextOf(WithCancel(Context())).OnDone(nullptr),
                "Context::OnDone: null callback");
   EXPECT_DEATH(WithCancel(Context()).Cancel(absl::OkStatus()),
                "CancelScope::Cancel: the cause is OK");

@@ -21,6 +21,7 @@ namespace {
 using ::cohort::testing::Await;
 using ::cohort::testing::CallAtDeadline;
 using ::cohort::testing::Caller;
+using ::cohort::testing::ContextOf;
 using ::cohort::testing::Expiring;
 
 const absl::Status kCause = absl::AbortedError("because");
@@ -52,7 +53,7 @@ TEST(DeadlineTest, ThatHasPassedEndsItAtOnce) {
               absl::StatusCode::kDeadlineExceeded);
     EXPECT_EQ(scope.context().cause(), kCause);
   }
-  EXPECT_TRUE(WithDeadline(Context(), absl::InfinitePast()).context().done());
+  EXPECT_TRUE(ContextOf(WithDeadline(Context(), absl::InfinitePast())).done());
 }
 
 // Also between the parent's deadline and the moment its timer gets to run.
@@ -74,13 +75,13 @@ TEST(DeadlineTest, IsInheritedAndTheEarlierOneWins) {
   const absl::Time early = absl::Now() + absl::Hours(1);
   const absl::Time late = early + absl::Hours(1);
   CancelScope parent = WithDeadline(Context(), early);
-  EXPECT_EQ(WithDeadline(parent.context(), late).context().deadline(), early);
-  EXPECT_EQ(WithDeadline(parent.context(), early).context().deadline(), early);
-  EXPECT_EQ(WithCancel(parent.context()).context().deadline(), early);
+  EXPECT_EQ(ContextOf(WithDeadline(parent.context(), late)).deadline(), early);
+  EXPECT_EQ(ContextOf(WithDeadline(parent.context(), early)).deadline(), early);
+  EXPECT_EQ(ContextOf(WithCancel(parent.context())).deadline(), early);
   CancelScope other = WithDeadline(Context(), late);
   CancelScope child = WithDeadline(other.context(), early);
   EXPECT_EQ(child.context().deadline(), early);
-  EXPECT_EQ(WithCancel(child.context()).context().deadline(), early);
+  EXPECT_EQ(ContextOf(WithCancel(child.context())).deadline(), early);
   EXPECT_EQ(other.context().deadline(), late);
 }
 
@@ -89,7 +90,7 @@ TEST(DeadlineTest, StaysReadableAfterTheEnd) {
   CancelScope parent = WithDeadline(Context(), t);
   parent.Cancel();
   EXPECT_EQ(parent.context().deadline(), t);
-  EXPECT_EQ(WithCancel(parent.context()).context().deadline(), t);
+  EXPECT_EQ(ContextOf(WithCancel(parent.context())).deadline(), t);
 }
 
 TEST(DeadlineTest, AParentsEndsItsChildrenWithItsCause) {

@@ -15,6 +15,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/context/test_util.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
@@ -24,6 +25,7 @@ namespace {
 
 using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
+using ::cohort::testing::ContextOf;
 
 const absl::Status kCause = absl::AbortedError("because");
 
@@ -65,7 +67,8 @@ TEST(WithStopTokenTest, ATokenThatCannotStopLeavesAPlainScope) {
   std::optional<std::stop_source> source(std::in_place);
   const std::stop_token orphan = source->get_token();
   source.reset();
-  EXPECT_FALSE(WithStopToken(Context(), orphan).context().done());
+  const CancelScope second = WithStopToken(Context(), orphan);
+  EXPECT_FALSE(second.context().done());
 }
 
 TEST(WithStopTokenTest, CancelAndTheParentEndItToo) {
@@ -240,7 +243,7 @@ TEST(StopTokenTest, ItsCallbacksRunOutsideLocks) {
     EXPECT_TRUE(context.done());
     EXPECT_FALSE(scope.Cancel());
     DoneCallback nested = context.OnDone([] {});
-    EXPECT_TRUE(WithCancel(context).context().done());
+    EXPECT_TRUE(ContextOf(WithCancel(context)).done());
     EXPECT_TRUE(context.stop_token().stop_requested());
     used = true;
   });

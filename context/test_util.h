@@ -12,6 +12,12 @@
 
 namespace cohort::testing {
 
+// The context of a scope that may be a temporary: only for a look at it within
+// the expression.
+inline const Context& ContextOf(const CancelScope& scope) {
+  return scope.context();
+}
+
 struct Expiring {
   CancelScope scope;
   DoneCallback callback;

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "cohort/context/context.h"
-#include "cohort/context/wake_on_done.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/mutex.h"
@@ -45,14 +45,14 @@ absl::StatusOr<int> CyclicBarrier::Await(const Context& context) {
   std::shared_ptr<Round> round;
   int index = 0;
   {
-    const DoneCallback wake = WakeOnDone(context, mutex_, changed_);
+    ContextWait wait(context, mutex_, changed_);
     BlockingScope blocking;
     sync::MutexLock lock(&mutex_);
     ABSL_CHECK(actor_ != sync::CurrentThreadId())
         << "cyclicbarrier::CyclicBarrier::Await inside the action";
     while (actor_.has_value() && !round_->outcome.has_value() &&
            !context.done()) {
-      changed_.Wait(&mutex_);
+      wait.Block();
     }
     if (context.done()) return context.cause();
     if (round_->outcome.has_value()) return *round_->outcome;
@@ -62,7 +62,7 @@ absl::StatusOr<int> CyclicBarrier::Await(const Context& context) {
       actor_ = sync::CurrentThreadId();
     } else {
       while (!round->outcome.has_value() && !context.done()) {
-        changed_.Wait(&mutex_);
+        wait.Block();
       }
       if (!round->outcome.has_value()) {
         End(Broken("a party has left", context.cause()));

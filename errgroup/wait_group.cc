@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
-#include "cohort/context/wake_on_done.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/mutex.h"
 
@@ -39,12 +39,12 @@ void WaitGroup::Error(absl::Status error) {
 }
 
 absl::Status WaitGroup::Wait(const Context& context) {
-  const DoneCallback wake = WakeOnDone(context, mutex_, changed_);
+  ContextWait wait(context, mutex_, changed_);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   while (count_ != 0) {
     if (context.done()) return context.cause();
-    changed_.Wait(&mutex_);
+    wait.Block();
   }
   return MultiError(errors_);
 }

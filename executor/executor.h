@@ -16,6 +16,8 @@
 #ifndef COHORT_EXECUTOR_EXECUTOR_H_
 #define COHORT_EXECUTOR_EXECUTOR_H_
 
+#include <utility>
+
 #include "absl/functional/any_invocable.h"
 
 namespace cohort {
@@ -23,7 +25,7 @@ namespace cohort {
 // Blocks?        Nothing here does.
 // Cancellation?  None: an accepted task runs. Groups put cancellation on top.
 // Order?         Up to the implementation; cohort's start tasks in the order of
-//                Submit.
+//                Submit, and urgent ones before the others.
 // On error?      A task has nowhere to return one to: an exception that leaves
 //                it terminates the process. (Groups catch before that.)
 // Thread safety  All methods may be called from any thread at any time.
@@ -39,6 +41,11 @@ class Executor {
   // call, since the caller may hold locks that the task wants. Does not block
   // and does not fail. A null task is a contract violation.
   virtual void Submit(Task task) = 0;
+
+  // The same for what the passing of time has made due: callbacks on a
+  // deadline, timed tasks. An executor that can lets it go ahead of what waits
+  // for a thread, but not for ever. By default it is a Submit.
+  virtual void SubmitUrgent(Task task) { Submit(std::move(task)); }
 
   // The executor whose task the calling thread is running, else null.
   static Executor* Current();

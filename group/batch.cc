@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
-#include "cohort/context/wake_on_done.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/group/core.h"
@@ -68,11 +68,11 @@ class Tally {
   }
 
   void AwaitDecision() {
-    const DoneCallback wake = WakeOnDone(parent_, mutex_, changed_);
+    ContextWait wait(parent_, mutex_, changed_);
     BlockingScope blocking;
     sync::MutexLock lock(&mutex_);
     while (!decided() && outstanding_ != 0 && !parent_.done()) {
-      changed_.Wait(&mutex_);
+      wait.Block();
     }
   }
 

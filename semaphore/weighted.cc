@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cohort/context/context.h"
-#include "cohort/context/wake_on_done.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
@@ -54,10 +54,10 @@ absl::Status Weighted::Acquire(const Context& context, int64_t n) {
     Settle();
     if (waiter.granted) return absl::OkStatus();
   }
-  const DoneCallback wake = WakeOnDone(context, mutex_, waiter.changed);
+  ContextWait wait(context, mutex_, waiter.changed);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
-  while (!waiter.granted && !context.done()) waiter.changed.Wait(&mutex_);
+  while (!waiter.granted && !context.done()) wait.Block();
   if (waiter.granted) return absl::OkStatus();
   Close();
   waiters_.Remove(&waiter);

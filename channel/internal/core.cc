@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
-#include "cohort/context/wake_on_done.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/linked_list.h"
@@ -272,10 +272,10 @@ std::optional<size_t> Operation::Await(const Context& context) {
 }
 
 std::optional<size_t> Operation::Park(const Context& context) {
-  const DoneCallback wake = WakeOnDone(context, mutex_, changed_);
+  ContextWait wait(context, mutex_, changed_);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
-  while (!over_ && !context.done()) changed_.Wait(&mutex_);
+  while (!over_ && !context.done()) wait.Block();
   over_ = true;
   return done_;
 }

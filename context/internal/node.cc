@@ -1,5 +1,6 @@
 #include "cohort/context/internal/node.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,8 +16,11 @@
 #include "absl/time/time.h"
 #include "cohort/context/internal/value.h"
 #include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
 #include "cohort/executor/timer_queue.h"
+#include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
 #include "cohort/sync/thread.h"
@@ -30,6 +34,16 @@ struct StopSource {
 };
 
 namespace {
+
+// Two clocks cannot be read at once: between the deadlines of a parent and its
+// child, of which the wall clock shows the child's as the later one, there is
+// no more than this, unless it was set.
+constexpr absl::Duration kClockReadingsApart = absl::Milliseconds(10);
+
+sync::Mutex* MakeOneTree() { return new sync::Mutex(); }
+
+// Held where a node is marked together with others.
+sync::Mutex& OneTree() { return sync::ProcessWide<MakeOneTree>(); }
 
 // A callback has nobody to throw to: this makes it the exception's end, with
 // the stack of the throw in the core dump.
@@ -72,34 +86,146 @@ void Registration::Withdraw() {
   while (state_ == State::kRunning) over_.Wait(&node_->mutex_);
 }
 
-sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, absl::Time deadline,
+// Nodes that one call has ended, in the order in which it did: what their end
+// entails is for it to see to. Owns a reference to each, and is moved to where
+// that happens.
+class Node::Ended {
+ public:
+  Ended() = default;
+  Ended(Ended&& other) noexcept
+      : first_(std::exchange(other.first_, nullptr)),
+        last_(std::exchange(other.last_, nullptr)) {}
+  Ended& operator=(Ended&&) = delete;
+  ~Ended() {
+    while (first_ != nullptr) Pop()->Unref();
+  }
+
+  bool empty() const { return first_ == nullptr; }
+
+  // Takes over a reference.
+  void Push(Node* node) {
+    node->next_ended_ = nullptr;
+    (last_ == nullptr ? first_ : last_->next_ended_) = node;
+    last_ = node;
+  }
+
+  Node* Pop() {
+    Node* const node = first_;
+    first_ = node->next_ended_;
+    if (first_ == nullptr) last_ = nullptr;
+    return node;
+  }
+
+  // That all below are done too.
+  void Complete() {
+    for (Node* node = first_; node != nullptr; node = node->next_ended_) {
+      node->marking_.store(false, sync::kRelease);
+    }
+  }
+
+  // Sees to it here and now.
+  void FinishHere();
+
+  // Sees to it on the default executor, ahead of other work. Where nobody
+  // listens there is nothing to see to. Without memory for the task the process
+  // ends.
+  void FinishElsewhere() noexcept;
+
+ private:
+  // How deep the calling thread is in ends that callbacks of other ends have
+  // brought about; and, once that is too deep, what is left to the innermost.
+  struct Nesting {
+    int depth = 0;
+    Ended* left_over = nullptr;
+  };
+
+  static constexpr int kMaxNesting = 16;
+
+  void Finish() {
+    while (!empty()) {
+      Node* const node = Pop();
+      node->FinishEnd();
+      node->Unref();
+    }
+  }
+
+  Node* first_ = nullptr;
+  Node* last_ = nullptr;
+};
+
+void Node::Ended::FinishHere() {
+  Nesting& nesting = sync::ThreadLocal<Nesting, Ended>::Get();
+  if (nesting.left_over != nullptr) {
+    while (!empty()) nesting.left_over->Push(Pop());
+    return;
+  }
+  Ended left_over;
+  if (++nesting.depth == kMaxNesting) nesting.left_over = &left_over;
+  Finish();
+  left_over.Finish();
+  if (nesting.depth-- == kMaxNesting) nesting.left_over = nullptr;
+}
+
+void Node::Ended::FinishElsewhere() noexcept {
+  Ended listened_to;
+  while (!empty()) {
+    Node* const node = Pop();
+    if (node->has_timer_) node->DisarmTimer();
+    if (node->HasListeners()) {
+      listened_to.Push(node);
+    } else {
+      node->Unref();
+    }
+  }
+  if (listened_to.empty()) return;
+  DefaultExecutor().SubmitUrgent(
+      [ended = std::move(listened_to)]() mutable { ended.FinishHere(); });
+}
+
+sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, Deadline deadline,
                                 absl::Status deadline_cause) {
-  const absl::Time inherited =
-      parent == nullptr ? absl::InfiniteFuture() : parent->deadline();
+  const Deadline inherited = parent == nullptr ? Deadline() : parent->deadline_;
   const bool has_timer = deadline < inherited;
-  if (!has_timer && parent != nullptr) deadline_cause = parent->deadline_cause_;
-  auto node = sync::RefPtr<Node>::Adopt(
-      new Node(std::move(parent), has_timer ? deadline : inherited, has_timer,
-               std::move(deadline_cause)));
+  if (!has_timer) {
+    deadline = inherited;
+    if (parent != nullptr) deadline_cause = parent->deadline_cause_;
+  } else if (inherited.due - deadline.due < kClockReadingsApart) {
+    deadline.wall = std::min(deadline.wall, inherited.wall);
+  }
+  auto node =
+      sync::RefPtr<Node>::Adopt(new Node(std::move(parent), nullptr, deadline,
+                                         has_timer, std::move(deadline_cause)));
   if (node->parent_ != nullptr) node->JoinParent();
-  if (node->done() || deadline == absl::InfiniteFuture()) return node;
-  const sync::SteadyTime due = sync::SteadyTime::At(deadline);
-  if (due <= sync::SteadyTime::Now()) {
+  if (node->done() || deadline.due == sync::SteadyTime::InfiniteFuture()) {
+    return node;
+  }
+  if (deadline.due <= sync::SteadyTime::Now()) {
     // Also where an ancestor's deadline has passed before: its timer may take
     // a while yet.
-    node->EndByDeadline();
+    node->EndIfDue();
   } else if (has_timer) {
     node->Ref();  // the timer's
-    TimerQueue::Default().Arm(*node, due);
+    TimerQueue::Default().Arm(*node, deadline.due);
     // Whoever ended the node meanwhile found no timer to take back.
     if (node->done()) node->DisarmTimer();
   }
   return node;
 }
 
-Node::Node(sync::RefPtr<Node> parent, absl::Time deadline, bool has_timer,
-           absl::Status deadline_cause)
+sync::RefPtr<Node> Node::CreateRelay(sync::RefPtr<Node> parent,
+                                     sync::RefPtr<Node> target) {
+  auto node = sync::RefPtr<Node>::Adopt(
+      new Node(std::move(parent), std::move(target), Deadline(),
+               /*has_timer=*/false, absl::OkStatus()));
+  node->JoinParent();
+  if (node->done()) node->target_->Cancel(node->status(), node->cause());
+  return node;
+}
+
+Node::Node(sync::RefPtr<Node> parent, sync::RefPtr<Node> target,
+           Deadline deadline, bool has_timer, absl::Status deadline_cause)
     : parent_(std::move(parent)),
+      target_(std::move(target)),
       deadline_(deadline),
       has_timer_(has_timer),
       deadline_cause_(std::move(deadline_cause)) {}
@@ -107,20 +233,33 @@ Node::Node(sync::RefPtr<Node> parent, absl::Time deadline, bool has_timer,
 Node::~Node() = default;
 
 void Node::Unref() {
-  Node* node = this;
-  while (node != nullptr && node->references_.Unref()) {
-    Node* parent = node->parent_.Release();
+  if (!references_.Unref()) return;
+  sync::LinkedList<Node> over;
+  over.PushBack(this);
+  while (!over.empty()) {
+    Node* const node = over.PopFront();
+    for (Node* next : {node->parent_.Release(), node->target_.Release()}) {
+      if (next != nullptr && next->references_.Unref()) over.PushBack(next);
+    }
     delete node;
-    node = parent;
   }
 }
 
 void Node::EndByDeadline() {
-  Cancel(absl::DeadlineExceededError("context deadline exceeded"),
-         deadline_cause_);
+  Ended ended;
+  MarkTree(absl::DeadlineExceededError("context deadline exceeded"),
+           deadline_cause_, ended);
+  ended.FinishElsewhere();
 }
 
-void Node::OnDue() {
+void Node::EndIfDue() {
+  if (done() || sync::SteadyTime::Now() < deadline_.due) return;
+  Node* node = this;
+  while (!node->has_timer_) node = node->parent_.get();
+  node->EndByDeadline();
+}
+
+void Node::HandOver(Executor&) {
   EndByDeadline();
   Unref();
 }
@@ -138,8 +277,11 @@ void Node::JoinParent() {
       return;
     }
   }
-  sync::LinkedList<Node> none;
-  MarkDone(parent_->status(), parent_->cause(), &none);
+  // Nobody else has seen this node.
+  sync::MutexLock lock(&mutex_);
+  status_ = parent_->status();
+  cause_ = parent_->cause();
+  done_.store(true, sync::kRelease);
 }
 
 void Node::LeaveParent() {
@@ -151,51 +293,76 @@ void Node::LeaveParent() {
 }
 
 bool Node::Cancel(absl::Status status, absl::Status cause) {
-  if (done()) return false;
-  // First all nodes are marked, parents before their children, then the
-  // callbacks run. The list's references keep the nodes until then.
-  sync::LinkedList<Node> below;
-  if (!MarkDone(status, cause, &below)) return false;
-  Node* next = nullptr;
-  for (Node* node = below.front(); node != nullptr; node = next) {
-    const bool marked = node->MarkDone(status, cause, &below);
-    next = sync::LinkedList<Node>::Next(node);
-    if (marked) continue;
-    // Its callbacks are for whoever was faster: two threads would mix up their
-    // order.
-    below.Remove(node);
-    node->Unref();
+  Ended ended;  // keeps this, where a callback drops the caller's reference
+  const bool ours = MarkTree(status, cause, ended);
+  ended.FinishHere();
+  return ours;
+}
+
+bool Node::MarkTree(const absl::Status& status, const absl::Status& cause,
+                    Ended& ended) {
+  if (done() && !marking_.load(sync::kAcquire)) return false;
+  bool ours = false;
+  bool complete = false;
+  {
+    sync::MutexLock lock(&mutex_);
+    complete = done() ? !marking_.load(sync::kAcquire) : IsLeaf();
+    ours = complete && !done();
+    if (ours) MarkLocked(status, cause, ended);
   }
-  LeaveParent();
-  // A callback may drop the reference that the caller has.
-  const auto self = sync::RefPtr<Node>::Share(this);
-  FinishEnd();
-  while (!below.empty()) {
-    Node* node = below.PopFront();
-    node->FinishEnd();
-    node->Unref();
+  if (!complete) {
+    // One tree at a time. So what another call has begun to mark is complete
+    // when this one goes on.
+    sync::MutexLock lock(&OneTree());
+    sync::LinkedList<Node> below;
+    ours = Mark(status, cause, ended, below);
+    while (!below.empty()) {
+      Node* const node = below.PopFront();
+      const bool marked = node->Mark(status, cause, ended, below);
+      Node* const target = node->target_.get();
+      if (marked && target != nullptr &&
+          target->Mark(status, cause, ended, below)) {
+        target->LeaveParent();
+      }
+      node->Unref();
+    }
+    ended.Complete();
+  }
+  if (ours) LeaveParent();
+  return ours;
+}
+
+bool Node::Mark(const absl::Status& status, const absl::Status& cause,
+                Ended& ended, sync::LinkedList<Node>& below) {
+  sync::MutexLock lock(&mutex_);
+  if (done()) return false;
+  if (!IsLeaf()) marking_.store(true, sync::kRelaxed);
+  MarkLocked(status, cause, ended);
+  while (!children_.empty()) {
+    Node* const child = children_.PopFront();
+    child->Ref();
+    child->listed_ = false;
+    below.PushBack(child);
   }
   return true;
 }
 
-bool Node::MarkDone(const absl::Status& status, const absl::Status& cause,
-                    sync::LinkedList<Node>* below) {
-  sync::MutexLock lock(&mutex_);
-  if (done()) return false;
+void Node::MarkLocked(const absl::Status& status, const absl::Status& cause,
+                      Ended& ended) {
   status_ = status;
   cause_ = cause;
   done_.store(true, sync::kRelease);
   done_changed_.SignalAll();
-  Node* next = nullptr;
-  for (Node* child = children_.front(); child != nullptr; child = next) {
-    next = sync::LinkedList<Node>::Next(child);
-    child->Ref();
-    children_.Remove(child);
-    child->listed_ = false;
-    below->PushBack(child);
+  while (!wakers_.empty()) {
+    Waker* const waker = wakers_.PopFront();
+    waker->listed_ = false;
+    waker->Wake();
   }
-  return true;
+  Ref();
+  ended.Push(this);
 }
+
+bool Node::IsLeaf() const { return children_.empty() && target_ == nullptr; }
 
 void Node::FinishEnd() {
   if (has_timer_) DisarmTimer();
@@ -208,6 +375,11 @@ void Node::FinishEnd() {
   if (stop_source.has_value()) stop_source->request_stop();
 #endif
   RunCallbacks();
+}
+
+bool Node::HasListeners() {
+  sync::MutexLock lock(&mutex_);
+  return !callbacks_.empty() || stop_source_ != nullptr;
 }
 
 void Node::RunCallbacks() {
@@ -228,21 +400,37 @@ void Node::RunCallbacks() {
   }
 }
 
-void Node::AwaitDone() {
-  if (done()) return;
-  BlockingScope blocking;
-  sync::MutexLock lock(&mutex_);
-  while (!done()) done_changed_.Wait(&mutex_);
-}
+void Node::AwaitDone() { AwaitDoneUntil(sync::SteadyTime::InfiniteFuture()); }
 
 bool Node::AwaitDoneUntil(sync::SteadyTime deadline) {
   if (done()) return true;
-  BlockingScope blocking;
-  sync::MutexLock lock(&mutex_);
-  while (!done()) {
-    if (done_changed_.WaitUntil(&mutex_, deadline)) break;
+  const bool own = deadline_.due <= deadline;
+  {
+    BlockingScope blocking;
+    sync::MutexLock lock(&mutex_);
+    const sync::SteadyTime until = own ? deadline_.due : deadline;
+    while (!done()) {
+      if (done_changed_.WaitUntil(&mutex_, until)) break;
+    }
   }
+  if (own) EndIfDue();
   return done();
+}
+
+void Node::Watch(Waker& waker) {
+  sync::MutexLock lock(&mutex_);
+  if (done()) {
+    waker.Wake();
+    return;
+  }
+  wakers_.PushBack(&waker);
+  waker.listed_ = true;
+}
+
+void Node::Unwatch(Waker& waker) {
+  sync::MutexLock lock(&mutex_);
+  if (waker.listed_) wakers_.Remove(&waker);
+  waker.listed_ = false;
 }
 
 sync::RefPtr<Registration> Node::OnDone(

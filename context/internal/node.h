@@ -5,6 +5,12 @@
 // scope ends a node before it lets go of it, and a node that ends leaves its
 // parent's list. Status and cause are written once, before done_, and never
 // change. No two nodes are ever locked at once.
+//
+// A node ends in two steps. First it and all below are marked: done_ is set,
+// and those who wait are woken. That needs no thread, runs no code of a user's,
+// and is complete when Cancel returns. Then comes what the end entails, which
+// is code of users: callbacks and stop tokens, on the thread that cancels, or
+// on the executor if a deadline was the end.
 
 #ifndef COHORT_CONTEXT_INTERNAL_NODE_H_
 #define COHORT_CONTEXT_INTERNAL_NODE_H_
@@ -20,8 +26,10 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "cohort/executor/executor.h"
 #include "cohort/executor/timer_queue.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
@@ -30,7 +38,48 @@
 namespace cohort::context_internal {
 
 class Node;
-struct StopSource;  // opaque, as StopRegistration in context.h
+struct StopSource;  // opaque, as Attachment in context.h
+
+// A time at which a node ends: on the clock that measures it, and as the wall
+// clock showed it when it was set.
+struct Deadline {
+  sync::SteadyTime due = sync::SteadyTime::InfiniteFuture();
+  absl::Time wall = absl::InfiniteFuture();
+
+  friend bool operator<(const Deadline& a, const Deadline& b) {
+    return a.due != b.due ? a.due < b.due : a.wall < b.wall;
+  }
+
+  static Deadline At(absl::Time t) {
+    return {.due = sync::SteadyTime::At(t), .wall = t};
+  }
+  static Deadline In(absl::Duration d) {
+    return {.due = sync::SteadyTime::Now() + d, .wall = sync::Now() + d};
+  }
+};
+
+// Learns that a node is done, at once, wherever that came from. A base, for
+// what lives on the stack or in an object of its owner's: it costs no
+// allocation.
+class Waker : public sync::ListHook<Waker> {
+ public:
+  Waker(const Waker&) = delete;
+  Waker& operator=(const Waker&) = delete;
+
+ protected:
+  Waker() = default;
+  ~Waker() = default;
+
+ private:
+  friend class Node;
+
+  // Called once, while the node is locked. May take a lock under which nobody
+  // touches a context. Must not block for longer than that, nor run code of a
+  // user's.
+  virtual void Wake() = 0;
+
+  bool listed_ = false;  // guarded by the node's mutex
+};
 
 // A callback that waits for its node to be done. Guarded by the node's mutex.
 class Registration final : public sync::ListHook<Registration> {
@@ -62,9 +111,12 @@ class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
  public:
   // A child of `parent`, which may be null. It ends at `deadline`, or at its
   // parent's where that is earlier.
-  static sync::RefPtr<Node> Create(sync::RefPtr<Node> parent,
-                                   absl::Time deadline,
+  static sync::RefPtr<Node> Create(sync::RefPtr<Node> parent, Deadline deadline,
                                    absl::Status deadline_cause);
+
+  // A child of `parent` that `target` ends with as well.
+  static sync::RefPtr<Node> CreateRelay(sync::RefPtr<Node> parent,
+                                        sync::RefPtr<Node> target);
 
   void Ref() const { references_.Ref(); }
   // Does not recurse, however deep the tree is.
@@ -73,13 +125,25 @@ class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
   bool done() const noexcept { return done_.load(sync::kAcquire); }
   absl::Status status() const { return done() ? status_ : absl::OkStatus(); }
   absl::Status cause() const { return done() ? cause_ : absl::OkStatus(); }
-  absl::Time deadline() const { return deadline_; }
+  const Deadline& deadline() const { return deadline_; }
+  const absl::Status& deadline_cause() const { return deadline_cause_; }
 
-  // Ends this node and all below. True if it was this call that did.
+  // Ends this node and all below. True if it was this call that did. When it
+  // returns, all of them are done.
   bool Cancel(absl::Status status, absl::Status cause);
+
+  // Ends the node if its deadline has passed, and with it the one above whose
+  // deadline that is. What each of those who wait does, so that they need no
+  // other thread.
+  void EndIfDue();
 
   void AwaitDone();
   bool AwaitDoneUntil(sync::SteadyTime deadline);
+
+  // Between the two, `waker` is woken if the node ends; the first wakes it at
+  // once if it has ended. After the second it is woken no more.
+  void Watch(Waker& waker);
+  void Unwatch(Waker& waker);
 
   // Null if the node was done already: the callback has then run.
   sync::RefPtr<Registration> OnDone(absl::AnyInvocable<void() &&> callback);
@@ -90,29 +154,43 @@ class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
 
  private:
   friend class Registration;
+  class Ended;
 
-  Node(sync::RefPtr<Node> parent, absl::Time deadline, bool has_timer,
-       absl::Status deadline_cause);
+  Node(sync::RefPtr<Node> parent, sync::RefPtr<Node> target, Deadline deadline,
+       bool has_timer, absl::Status deadline_cause);
   ~Node();
 
-  void OnDue() override;
+  void OnDue() override {}
+  void HandOver(Executor& executor) override;
   void EndByDeadline();
   void DisarmTimer();
 
   void JoinParent();
   void LeaveParent();
 
-  // Marks the node done and moves its children to `below`, with a reference
-  // each. False if it was done before.
-  bool MarkDone(const absl::Status& status, const absl::Status& cause,
-                sync::LinkedList<Node>* below);
-  // After MarkDone, outside all locks: what the end of the node entails.
+  // Marks this node and all below, and puts all that it has marked in `ended`.
+  // False if it was not this call that ended this node; it is complete all the
+  // same.
+  bool MarkTree(const absl::Status& status, const absl::Status& cause,
+                Ended& ended);
+  // False if the node was done before. Moves its children to `below`, with a
+  // reference each.
+  bool Mark(const absl::Status& status, const absl::Status& cause, Ended& ended,
+            sync::LinkedList<Node>& below);
+  void MarkLocked(const absl::Status& status, const absl::Status& cause,
+                  Ended& ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsLeaf() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // After that, outside all locks: what the end of the node entails.
   void FinishEnd();
+  // Whether that is code of a user's.
+  bool HasListeners();
   void RunCallbacks();
 
   sync::RefCount references_;
   sync::RefPtr<Node> parent_;
-  const absl::Time deadline_;
+  sync::RefPtr<Node> target_;  // of a relay
+  const Deadline deadline_;
   const bool has_timer_;
   const absl::Status deadline_cause_;  // of whose deadline_ it is
 
@@ -121,10 +199,14 @@ class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
   sync::Atomic<bool> done_ = false;  // changes under mutex_
   absl::Status status_;              // written before done_, then constant
   absl::Status cause_;
+  // From before done_ is set until all below are done.
+  sync::Atomic<bool> marking_ = false;
+  Node* next_ended_ = nullptr;  // of the Ended that has this node
 
   sync::Mutex mutex_;
   sync::CondVar done_changed_;
   sync::LinkedList<Node> children_ ABSL_GUARDED_BY(mutex_);
+  sync::LinkedList<Waker> wakers_ ABSL_GUARDED_BY(mutex_);
   sync::LinkedList<Registration> callbacks_ ABSL_GUARDED_BY(mutex_);
   // For stop_token(); made on first use.
   std::unique_ptr<StopSource> stop_source_ ABSL_GUARDED_BY(mutex_);

@@ -28,6 +28,9 @@ constexpr absl::Duration kPatience = absl::Milliseconds(10);
 constexpr int64_t kMaxGrowthPerTick = 64;
 constexpr int64_t kSampleSize = 16;
 
+// After that many urgent tasks one of the others has its turn.
+constexpr int kMaxUrgentInARow = 16;
+
 // Below this share of the processors the workers cannot all be computing.
 constexpr double kBusyShare = 0.7;
 
@@ -92,20 +95,27 @@ bool WorkerPool::TakeLeftover(std::list<Task>* task) {
   sync::MutexLock lock(&mutex_);
   Dispatch();
   while (!workers_.empty()) worker_ended_.Wait(&mutex_);
-  if (queue_.empty()) return false;
-  task->splice(task->begin(), queue_, queue_.begin());
-  ++started_;
+  if (Queued() == 0) return false;
+  TakeTask(task);
   return true;
 }
 
 void WorkerPool::Submit(Task task) {
+  Enqueue(std::move(task), &WorkerPool::queue_);
+}
+
+void WorkerPool::SubmitUrgent(Task task) {
+  Enqueue(std::move(task), &WorkerPool::urgent_);
+}
+
+void WorkerPool::Enqueue(Task task, std::list<Task> WorkerPool::* queue) {
   ABSL_CHECK(task) << "Executor::Submit: null task";
   std::list<Task> entry;
   entry.push_back(std::move(task));
   bool report = false;
   {
     sync::MutexLock lock(&mutex_);
-    queue_.splice(queue_.end(), entry);
+    (this->*queue).splice((this->*queue).end(), entry);
     Dispatch();
     report = TakeFailureReport();
   }
@@ -117,7 +127,7 @@ PoolStats WorkerPool::stats() const {
   return {.threads = static_cast<int>(workers_.size()),
           .idle = static_cast<int>(idle_.size()),
           .blocked = static_cast<int>(blocked_),
-          .queued = static_cast<int64_t>(queue_.size()),
+          .queued = Queued(),
           .start_failures = start_failures_,
           .at_cap = Stuck() && AtCap()};
 }
@@ -151,11 +161,26 @@ int64_t WorkerPool::Active() const {
   return policy_.grows ? awake - blocked_ : awake;
 }
 
-int64_t WorkerPool::Allowed() const { return policy_.workers + boost_; }
-
-bool WorkerPool::Stuck() const {
-  return static_cast<int64_t>(queue_.size()) > arriving_;
+int64_t WorkerPool::Allowed() const {
+  // What is urgent does not wait for a task that computes for long.
+  const int64_t extra = policy_.grows && !urgent_.empty() ? 1 : 0;
+  return policy_.workers + boost_ + extra;
 }
+
+int64_t WorkerPool::Queued() const {
+  return static_cast<int64_t>(queue_.size() + urgent_.size());
+}
+
+void WorkerPool::TakeTask(std::list<Task>* task) {
+  const bool urgent = !urgent_.empty() &&
+                      (queue_.empty() || urgent_in_a_row_ < kMaxUrgentInARow);
+  urgent_in_a_row_ = urgent ? urgent_in_a_row_ + 1 : 0;
+  std::list<Task>& queue = urgent ? urgent_ : queue_;
+  task->splice(task->begin(), queue, queue.begin());
+  ++started_;
+}
+
+bool WorkerPool::Stuck() const { return Queued() > arriving_; }
 
 bool WorkerPool::AtCap() const {
   return workers_.size() >= static_cast<size_t>(policy_.max_threads);
@@ -215,10 +240,9 @@ bool WorkerPool::NextTask(Worker* self, std::list<Task>* task) {
   while (true) {
     const bool used_up = policy_.one_task_per_thread && self->ran;
     // A used-up thread goes on only where it is the last hope of a task.
-    if (!queue_.empty() && (!used_up || Stuck()) &&
+    if (Queued() > 0 && (!used_up || Stuck()) &&
         (stopping_ || Active() <= Allowed())) {
-      task->splice(task->begin(), queue_, queue_.begin());
-      ++started_;
+      TakeTask(task);
       self->ran = true;
       return true;
     }

@@ -47,6 +47,7 @@ class WorkerPool : public Executor {
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   void Submit(Task task) final;
+  void SubmitUrgent(Task task) final;
 
   PoolStats stats() const;
 
@@ -69,6 +70,11 @@ class WorkerPool : public Executor {
     bool blocked = false;  // in a BlockingScope
   };
   struct Membership;
+
+  void Enqueue(Task task, std::list<Task> WorkerPool::* queue);
+  int64_t Queued() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the next one to start, of which there is one.
+  void TakeTask(std::list<Task>* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void BlockingBegan() final;
   void BlockingEnded() final;
@@ -117,6 +123,8 @@ class WorkerPool : public Executor {
   // Lists, so that a task changes hands without moving: a move would run the
   // user's move constructor under the lock.
   std::list<Task> queue_ ABSL_GUARDED_BY(mutex_);
+  std::list<Task> urgent_ ABSL_GUARDED_BY(mutex_);  // before those
+  int urgent_in_a_row_ ABSL_GUARDED_BY(mutex_) = 0;
   std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
   std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);    // for Finish to join
   std::vector<Worker*> idle_ ABSL_GUARDED_BY(mutex_);  // the latest at the back

@@ -212,7 +212,8 @@ TEST_F(ContextStressTest, ShortLivedChildren) {
       }
     });
     EXPECT_EQ(winners, 1);
-    EXPECT_TRUE(WithCancel(parent.context()).context().done());
+    const CancelScope late = WithCancel(parent.context());
+    EXPECT_TRUE(late.context().done());
   });
 }
 
