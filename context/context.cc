@@ -44,8 +44,7 @@ class StopRegistration final : public Attachment {
   struct Cancel {
     sync::RefPtr<Node> node;
     void operator()() const {
-      node->Cancel(absl::CancelledError("context cancelled"),
-                   absl::CancelledError("stop requested"));
+      node->Cancel(Cancelled(), absl::CancelledError("stop requested"));
     }
   };
 
@@ -59,8 +58,7 @@ class Relays final : public Attachment {
   Relays() = default;
   ~Relays() override {
     for (const sync::RefPtr<Node>& node : nodes_) {
-      node->Cancel(absl::CancelledError("context cancelled"),
-                   absl::CancelledError("context cancelled"));
+      node->Cancel(Cancelled(), Cancelled());
     }
   }
 
@@ -183,13 +181,16 @@ CancelScope::~CancelScope() {
     BlockingScope blocking;  // a stop on another thread may be running
     attachment_ = nullptr;
   }
-  if (context_.node_ != nullptr) Cancel();
+  if (context_.node_ != nullptr) {
+    context_.node_->Cancel(context_internal::Cancelled(),
+                           context_internal::Cancelled());
+  }
 }
 
 bool CancelScope::Cancel(absl::Status cause) {
   ABSL_CHECK(!cause.ok()) << "CancelScope::Cancel: the cause is OK";
   ABSL_CHECK(context_.node_ != nullptr) << "CancelScope::Cancel: moved from";
-  return context_.node_->Cancel(absl::CancelledError("context cancelled"),
+  return context_.node_->Cancel(context_internal::Cancelled(),
                                 std::move(cause));
 }
 

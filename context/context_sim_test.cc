@@ -18,10 +18,12 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/context/context_wait.h"
+#include "cohort/context/test_util.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sim/linearizable.h"
 #include "cohort/sim/sim.h"
+#include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/shared.h"
@@ -34,6 +36,7 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Caller;
+using ::cohort::testing::ContextOf;
 using sim::Time;
 using sync::SteadyTime;
 
@@ -1198,6 +1201,282 @@ TEST(DeadlineSimTest, TwoOfThemAndACancelRace) {
     const absl::Status below = child.context().cause();
     EXPECT_TRUE(below == kTwo || below == above) << below;
     EXPECT_EQ(absl::IsCancelled(child.context().status()), below == kThree);
+  });
+}
+
+// The law: time is never late for want of a thread.
+
+TEST(DeadlineSimTest, ThoseWhoWaitNeedNoOtherThread) {
+  sim::Options options{.schedules = kSome ? 500 : 2000,
+                       .time = Time::kQuiescent};
+  options.refused_starts = 1000;
+  sim::Explore(options, [] {
+    const SteadyTime start = SteadyTime::Now();
+    const CancelScope first = WithTimeout(Context(), kTick, kOne);
+    first.context().AwaitDone();
+    EXPECT_EQ(SteadyTime::Now() - start, kTick);
+    EXPECT_EQ(first.context().cause(), kOne);
+
+    // What has no deadline of its own, or a later one.
+    const CancelScope above = WithTimeout(Context(), kTick, kTwo);
+    const CancelScope later = WithTimeout(above.context(), 2 * kTick, kOne);
+    const CancelScope below = WithCancel(later.context());
+    EXPECT_TRUE(
+        absl::IsDeadlineExceeded(below.context().SleepFor(absl::Hours(1))));
+    EXPECT_EQ(SteadyTime::Now() - start, 2 * kTick);
+    EXPECT_EQ(above.context().cause(), kTwo);
+    EXPECT_EQ(below.context().cause(), kTwo);
+
+    const CancelScope third = WithTimeout(Context(), kTick, kThree);
+    const CancelScope never = WithCancel(Context());
+    const CancelScope either = WithAnyOf({never.context(), third.context()});
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    {
+      ContextWait wait(either.context(), mutex, changed);
+      sync::MutexLock lock(&mutex);
+      while (!either.context().done()) wait.Block();
+    }
+    EXPECT_EQ(SteadyTime::Now() - start, 3 * kTick);
+    EXPECT_EQ(either.context().cause(), kThree);
+  });
+}
+
+// Every worker sleeps, unannounced, and more tasks are queued.
+TEST(DeadlineSimTest, IsNotBehindTheWorkOfTheExecutor) {
+  // Nothing orders the end with a look at it.
+  sim::Explore({.schedules = kSome ? 1000 : 10'000,
+                .time = Time::kQuiescent,
+                .stale_loads = false},
+               [] {
+                 constexpr int kTasks = 4;
+                 sync::Atomic<int> left = kTasks;
+                 for (int i = 0; i < kTasks; ++i) {
+                   DefaultExecutor().Submit([&left] {
+                     sync::SleepFor(absl::Seconds(1));
+                     --left;
+                   });
+                 }
+                 const SteadyTime start = SteadyTime::Now();
+                 const CancelScope scope =
+                     WithTimeout(Context(), kTick / 2, kOne);
+                 const CancelScope below = WithCancel(scope.context());
+                 // Nobody waits for it.
+                 sync::SleepFor(kTick * 3 / 4);
+                 EXPECT_TRUE(scope.context().done());
+                 EXPECT_TRUE(below.context().done());
+                 EXPECT_EQ(SteadyTime::Now() - start, kTick * 3 / 4);
+                 while (left > 0) sync::SleepFor(kTick);
+               });
+}
+
+// A callback needs a thread, but is ahead of the tasks that wait for one.
+TEST(DeadlineSimTest, ACallbackIsAheadOfQueuedTasks) {
+  sim::Options options{.schedules = kSome ? 1000 : 10'000,
+                       .time = Time::kQuiescent};
+  options.processors = 1;
+  sim::Explore(options, [] {
+    constexpr int kTasks = 4;
+    sync::Atomic<int> begun = 0;
+    sync::Atomic<int> ended = 0;
+    sync::Atomic<int> begun_before = -1;
+    for (int i = 0; i < kTasks; ++i) {
+      DefaultExecutor().Submit([&] {
+        ++begun;
+        sync::SleepFor(kTick);
+        ++ended;
+      });
+    }
+    while (begun < 1) sync::SleepFor(kTick / 8);
+    const CancelScope scope = WithTimeout(Context(), kTick / 8, kOne);
+    const DoneCallback callback =
+        scope.context().OnDone([&] { begun_before.store(begun.load()); });
+    while (ended < kTasks || begun_before < 0) sync::SleepFor(kTick);
+    EXPECT_LE(begun_before, 1);
+  });
+}
+
+TEST(DeadlineSimTest, ASlowCallbackDelaysNoOther) {
+  ExploreMany(Time::kQuiescent, [] {
+    const SteadyTime start = SteadyTime::Now();
+    const CancelScope slow = WithTimeout(Context(), kTick, kOne);
+    const CancelScope other = WithTimeout(Context(), 2 * kTick, kTwo);
+    Gate called;
+    const DoneCallback stuck =
+        slow.context().OnDone([] { sync::SleepFor(absl::Hours(1)); });
+    const DoneCallback callback =
+        other.context().OnDone([&called] { called.Open(); });
+    other.context().AwaitDone();
+    EXPECT_EQ(SteadyTime::Now() - start, 2 * kTick);
+    called.Pass();
+    EXPECT_LT(SteadyTime::Now() - start, absl::Seconds(1));
+  });
+}
+
+// Durations are durations, whatever the wall clock does.
+
+TEST(WallClockSimTest, ATimeoutBelowADeadlineIsAsLongAsItSays) {
+  for (const absl::Duration shift :
+       {absl::Hours(2), -absl::Hours(2), absl::Minutes(30)}) {
+    ExploreMany(Time::kQuiescent, [shift] {
+      const CancelScope parent = WithTimeout(Context(), absl::Hours(1), kOne);
+      sync::ShiftWallClock(shift);
+      const SteadyTime start = SteadyTime::Now();
+      const CancelScope child = WithTimeout(parent.context(), kTick, kTwo);
+      EXPECT_EQ(child.context().time_left(), kTick);
+      child.context().AwaitDone();
+      EXPECT_EQ(SteadyTime::Now() - start, kTick);
+      EXPECT_EQ(child.context().cause(), kTwo);
+      EXPECT_FALSE(parent.context().done());
+      EXPECT_EQ(child.context().time_left(), absl::ZeroDuration());
+
+      const CancelScope late =
+          WithTimeout(parent.context(), absl::Hours(2), kThree);
+      late.context().AwaitDone();
+      EXPECT_EQ(SteadyTime::Now() - start, absl::Hours(1));
+      EXPECT_EQ(late.context().cause(), kOne);
+    });
+  }
+}
+
+// At any moment, while WithTimeout runs too.
+TEST(WallClockSimTest, ATimeoutIsAsLongAsItSaysWhenTheClockIsSet) {
+  for (const absl::Duration shift : {absl::Hours(1), -absl::Hours(1)}) {
+    ExploreAll(Time::kQuiescent, [shift] {
+      const SteadyTime start = SteadyTime::Now();
+      Caller person([shift] { sync::ShiftWallClock(shift); });
+      const CancelScope scope = WithTimeout(Context(), kTick, kOne);
+      scope.context().AwaitDone();
+      EXPECT_EQ(SteadyTime::Now() - start, kTick);
+    });
+  }
+}
+
+TEST(WallClockSimTest, ADeadlineIsConvertedOnce) {
+  for (const absl::Duration shift : {absl::Hours(1), -absl::Hours(1)}) {
+    ExploreMany(Time::kQuiescent, [shift] {
+      const SteadyTime start = SteadyTime::Now();
+      const absl::Time t = sync::Now() + kTick;
+      const CancelScope scope = WithDeadline(Context(), t, kOne);
+      sync::ShiftWallClock(shift);
+      EXPECT_EQ(scope.context().deadline(), t);
+      EXPECT_EQ(scope.context().time_left(), kTick);
+      scope.context().AwaitDone();
+      EXPECT_EQ(SteadyTime::Now() - start, kTick);
+
+      const CancelScope next =
+          WithDeadline(Context(), sync::Now() + kTick, kTwo);
+      EXPECT_FALSE(next.context().AwaitDoneUntil(sync::Now() + kTick / 2));
+      next.context().AwaitDone();
+      EXPECT_EQ(SteadyTime::Now() - start, 2 * kTick);
+    });
+  }
+}
+
+// What comes earlier by the steady clock wins, though the wall clock has shown
+// it as the later one.
+TEST(WallClockSimTest, AncestorsAreComparedOnTheSteadyClock) {
+  ExploreMany(Time::kQuiescent, [] {
+    const SteadyTime start = SteadyTime::Now();
+    const CancelScope parent = WithTimeout(Context(), 3 * kTick, kOne);
+    sync::ShiftWallClock(absl::Hours(1));
+    const absl::Time t = sync::Now() + kTick;
+    const CancelScope child = WithDeadline(parent.context(), t, kTwo);
+    EXPECT_EQ(ContextOf(WithCancel(child.context())).deadline(), t);
+    child.context().AwaitDone();
+    EXPECT_EQ(SteadyTime::Now() - start, kTick);
+    EXPECT_EQ(child.context().cause(), kTwo);
+  });
+}
+
+// A cancel that has returned is final: all below are done, also where another
+// thread was ending a part of them.
+
+TEST(FinalSimTest, AllBelowAreDoneWhenACancelReturns) {
+  const auto body = [](bool same, int depth) {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithCancel(parent.context());
+    std::vector<CancelScope> below;
+    below.push_back(WithCancel(child.context()));
+    while (static_cast<int>(below.size()) < depth) {
+      below.push_back(WithCancel(below.back().context()));
+    }
+    Caller other([&] { child.Cancel(kOne); });
+    (same ? child : parent).Cancel(kTwo);
+    for (const CancelScope& scope : below) {
+      EXPECT_TRUE(scope.context().done());
+    }
+  };
+  for (const bool same : {false, true}) {
+    ExploreAll(Time::kRacing, [&] { body(same, 1); });
+    ExploreMany(Time::kRacing, [&] { body(same, 3); });
+  }
+}
+
+TEST(FinalSimTest, AllBelowAreDoneWhenACancelReturnsThoughADeadlineEndsThem) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope parent = WithCancel(Context());
+    CancelScope child = WithTimeout(parent.context(), kTick, kOne);
+    CancelScope grandchild = WithCancel(child.context());
+    CancelScope last = WithCancel(grandchild.context());
+    Caller waiter([&] { last.context().AwaitDone(); });
+    sync::SleepFor(kTick);
+    parent.Cancel(kTwo);
+    EXPECT_TRUE(grandchild.context().done());
+    EXPECT_TRUE(last.context().done());
+  });
+}
+
+TEST(AnyOfSimTest, IsDoneWhenACancelOfOneReturns) {
+  ExploreAll(Time::kRacing, [] {
+    CancelScope first = WithCancel(Context());
+    CancelScope second = WithCancel(Context());
+    const CancelScope either = WithAnyOf({first.context(), second.context()});
+    const CancelScope below = WithCancel(either.context());
+    Caller other([&] { first.Cancel(kOne); });
+    second.Cancel(kTwo);
+    EXPECT_TRUE(either.context().done());
+    EXPECT_TRUE(below.context().done());
+    const absl::Status cause = either.context().cause();
+    EXPECT_TRUE(cause == kOne || cause == kTwo) << cause;
+    EXPECT_EQ(below.context().cause(), cause);
+  });
+}
+
+// Below both of two that end at once, in both orders.
+TEST(AnyOfSimTest, TwoOfTheSameTwoEndWithBoth) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope first = WithCancel(Context());
+    CancelScope second = WithCancel(Context());
+    const CancelScope one = WithAnyOf({first.context(), second.context()});
+    const CancelScope two = WithAnyOf({second.context(), first.context()});
+    const CancelScope both = WithAnyOf({one.context(), two.context()});
+    Caller other([&] {
+      first.Cancel(kOne);
+      EXPECT_TRUE(both.context().done());
+    });
+    second.Cancel(kTwo);
+    EXPECT_TRUE(one.context().done());
+    EXPECT_TRUE(two.context().done());
+    EXPECT_TRUE(both.context().done());
+  });
+}
+
+TEST(AnyOfSimTest, IsDestroyedWhileTheOthersEnd) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope first = WithCancel(Context());
+    auto second = std::make_optional(WithTimeout(Context(), kTick, kTwo));
+    auto either =
+        std::make_optional(WithAnyOf({first.context(), second->context()}));
+    Trace trace;
+    DoneCallback callback = Register(either->context(), trace);
+    {
+      Caller one([&] { first.Cancel(kOne); });
+      Caller two([&] { second.reset(); });
+      Caller three([&] { either.reset(); });
+    }
+    callback = DoneCallback();
+    (void)trace.HasRun();
   });
 }
 

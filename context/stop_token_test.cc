@@ -10,6 +10,7 @@
 #include <optional>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/synchronization/notification.h"
@@ -232,6 +233,22 @@ TEST(StopTokenTest, AskedForDuringTheCancellationIsStopped) {
     scope.Cancel();
     asker.Join();
     ASSERT_TRUE(token.stop_requested());
+  }
+}
+
+// From token to scope to token.
+TEST(StopTokenTest, AChainOfThemEndsWithoutRecursion) {
+  constexpr int kMany = 100'000;
+  CancelScope first = WithCancel(Context());
+  std::vector<CancelScope> chain;
+  chain.push_back(WithStopToken(Context(), first.context().stop_token()));
+  for (int i = 1; i < kMany; ++i) {
+    chain.push_back(
+        WithStopToken(Context(), chain.back().context().stop_token()));
+  }
+  first.Cancel();
+  for (const CancelScope& scope : chain) {
+    ASSERT_TRUE(scope.context().done());
   }
 }
 

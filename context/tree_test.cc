@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -104,6 +105,77 @@ TEST(TreeTest, ADeepChainEndsFromTheBottomUpToo) {
       ASSERT_TRUE(last.done());
       ASSERT_FALSE(chain.back().context().done());
     }
+  });
+}
+
+// Contexts that derive from one another do not end by callbacks; these do.
+TEST(TreeTest, CallbacksThatCancelTheNextEndAChainWithoutRecursion) {
+  OnASmallStack([] {
+    std::vector<CancelScope> chain;
+    std::vector<DoneCallback> callbacks;
+    int ran = 0;
+    for (int i = 0; i < kMany; ++i) chain.push_back(WithCancel(Context()));
+    for (int i = 0; i < kMany; ++i) {
+      callbacks.push_back(
+          chain[static_cast<size_t>(i)].context().OnDone([&, i] {
+            if (ran == i) ++ran;  // in order, and each once
+            if (i + 1 == kMany) return;
+            CancelScope& next = chain[static_cast<size_t>(i) + 1];
+            EXPECT_TRUE(next.Cancel(kCause));
+            EXPECT_TRUE(next.context().done());
+          }));
+    }
+    chain.front().Cancel(kCause);
+    EXPECT_EQ(ran, kMany);
+    EXPECT_EQ(chain.back().context().cause(), kCause);
+  });
+}
+
+// Each a scope that is destroyed by a callback of the one before.
+TEST(TreeTest, CallbacksThatDestroyTheNextEndAChainWithoutRecursion) {
+  OnASmallStack([] {
+    struct Link {
+      CancelScope scope = WithCancel(Context());
+      DoneCallback callback;
+      std::unique_ptr<Link> next;
+    };
+    auto first = std::make_unique<Link>();
+    Link* last = first.get();
+    int destroyed = 0;
+    for (int i = 1; i < kMany; ++i) {
+      last->next = std::make_unique<Link>();
+      last->callback = last->scope.context().OnDone([link = last, &destroyed] {
+        CancelScope taken = std::move(link->next->scope);
+        ++destroyed;
+      });
+      last = last->next.get();
+    }
+    first->scope.Cancel();
+    EXPECT_EQ(destroyed, kMany - 1);
+    while (first != nullptr) first = std::move(first->next);
+  });
+}
+
+TEST(TreeTest, AnyOfAnyOfEndsAndIsDestroyedWithoutRecursion) {
+  OnASmallStack([] {
+    CancelScope root = WithCancel(Context());
+    const CancelScope other = WithCancel(Context());
+    std::vector<CancelScope> chain;
+    chain.push_back(WithAnyOf({other.context(), root.context()}));
+    for (int i = 1; i < kMany; ++i) {
+      chain.push_back(WithAnyOf({other.context(), chain.back().context()}));
+    }
+    int ran = 0;
+    const DoneCallback callback =
+        chain.back().context().OnDone([&ran] { ++ran; });
+    EXPECT_FALSE(chain.back().context().done());
+    root.Cancel(kCause);
+    EXPECT_EQ(chain.back().context().cause(), kCause);
+    EXPECT_EQ(ran, 1);
+    EXPECT_FALSE(other.context().done());
+    const Context last = chain.back().context();
+    chain.clear();
+    EXPECT_EQ(last.cause(), kCause);
   });
 }
 

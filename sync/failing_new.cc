@@ -64,11 +64,26 @@ constexpr int kNoSuchAllocation = 2;
 // Far beyond what any scenario takes: one that takes longer hangs.
 constexpr unsigned kMostSeconds = 120;
 
+// Of this process alone: a failure before the fork is none of the child's.
+class FailureCounter : public ::testing::EmptyTestEventListener {
+ public:
+  int count() const { return count_; }
+
+ private:
+  void OnTestPartResult(const ::testing::TestPartResult& result) override {
+    count_ += result.failed() ? 1 : 0;
+  }
+
+  int count_ = 0;
+};
+
 int RunInChild(int n, absl::FunctionRef<void(AllocationFault&)> scenario) {
+  auto* const failures = new FailureCounter;
+  ::testing::UnitTest::GetInstance()->listeners().Append(failures);
   AllocationFault fault(n);
   scenario(fault);
   fault.Disarm();
-  bool failed = ::testing::Test::HasFailure();
+  bool failed = failures->count() > 0;
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
   failed |= __lsan_do_recoverable_leak_check() != 0;
 #endif

@@ -10,6 +10,7 @@
 #include <stop_token>
 #endif
 
+#include "absl/base/no_destructor.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
@@ -35,15 +36,21 @@ struct StopSource {
 
 namespace {
 
-// Two clocks cannot be read at once: between the deadlines of a parent and its
-// child, of which the wall clock shows the child's as the later one, there is
-// no more than this, unless it was set.
-constexpr absl::Duration kClockReadingsApart = absl::Milliseconds(10);
+// Two clocks cannot be read at once: if they seem to have moved apart by less
+// than this, nobody has set the wall clock.
+constexpr absl::Duration kLeastShift = absl::Seconds(1);
 
 sync::Mutex* MakeOneTree() { return new sync::Mutex(); }
 
 // Held where a node is marked together with others.
 sync::Mutex& OneTree() { return sync::ProcessWide<MakeOneTree>(); }
+
+// Makes what an end needs. It then cannot fail for want of memory.
+void PrepareEnds() {
+  Cancelled();
+  DeadlineExceeded();
+  OneTree();
+}
 
 // A callback has nobody to throw to: this makes it the exception's end, with
 // the stack of the throw in the core dump.
@@ -52,6 +59,18 @@ void Call(absl::AnyInvocable<void() &&>& callback) noexcept {
 }
 
 }  // namespace
+
+const absl::Status& Cancelled() {
+  static const absl::NoDestructor<absl::Status> status(
+      absl::CancelledError("context cancelled"));
+  return *status;
+}
+
+const absl::Status& DeadlineExceeded() {
+  static const absl::NoDestructor<absl::Status> status(
+      absl::DeadlineExceededError("context deadline exceeded"));
+  return *status;
+}
 
 void Value::Unref() {
   Value* value = this;
@@ -184,14 +203,21 @@ void Node::Ended::FinishElsewhere() noexcept {
 
 sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, Deadline deadline,
                                 absl::Status deadline_cause) {
+  PrepareEnds();
   const Deadline inherited = parent == nullptr ? Deadline() : parent->deadline_;
   const bool has_timer = deadline < inherited;
   if (!has_timer) {
     deadline = inherited;
     if (parent != nullptr) deadline_cause = parent->deadline_cause_;
-  } else if (inherited.due - deadline.due < kClockReadingsApart) {
-    deadline.wall = std::min(deadline.wall, inherited.wall);
+  } else {
+    // By how much the wall clock was set between the two.
+    const absl::Duration shift =
+        (deadline.wall - inherited.wall) - (deadline.due - inherited.due);
+    if (absl::AbsDuration(shift) < kLeastShift) {
+      deadline.wall = std::min(deadline.wall, inherited.wall);
+    }
   }
+  if (has_timer) TimerQueue::Default();  // as PrepareEnds
   auto node =
       sync::RefPtr<Node>::Adopt(new Node(std::move(parent), nullptr, deadline,
                                          has_timer, std::move(deadline_cause)));
@@ -247,8 +273,7 @@ void Node::Unref() {
 
 void Node::EndByDeadline() {
   Ended ended;
-  MarkTree(absl::DeadlineExceededError("context deadline exceeded"),
-           deadline_cause_, ended);
+  MarkTree(DeadlineExceeded(), deadline_cause_, ended);
   ended.FinishElsewhere();
 }
 

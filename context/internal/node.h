@@ -40,6 +40,10 @@ namespace cohort::context_internal {
 class Node;
 struct StopSource;  // opaque, as Attachment in context.h
 
+// What an end is unless somebody says otherwise.
+const absl::Status& Cancelled();
+const absl::Status& DeadlineExceeded();
+
 // A time at which a node ends: on the clock that measures it, and as the wall
 // clock showed it when it was set.
 struct Deadline {
