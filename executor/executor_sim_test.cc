@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/base/config.h"
 #include "absl/base/log_severity.h"
 #include "absl/functional/any_invocable.h"
@@ -955,6 +957,88 @@ TEST(DefaultExecutorSimTest, IsOneForAllThreads) {
   });
 }
 
+// Urgent tasks are ahead of those that wait for a thread, in their own order.
+TEST(UrgentSimTest, GoesAheadOfQueuedTasks) {
+  sim::Explore(Racing(), [] {
+    sync::Shared<std::vector<int>> order;
+    const auto note = [&order](int name) {
+      return [&order, name] { order.Write().push_back(name); };
+    };
+    Gate begun;
+    Gate go_on;
+    {
+      FixedPool pool(1);
+      pool.Submit([&] {
+        begun.Open();
+        go_on.Pass();
+      });
+      begun.Pass();
+      pool.Submit(note(3));
+      pool.SubmitUrgent(note(1));
+      pool.Submit(note(4));
+      pool.SubmitUrgent(note(2));
+      EXPECT_EQ(pool.stats().queued, 4);
+      go_on.Open();
+    }
+    EXPECT_EQ(order.Read(), (std::vector<int>{1, 2, 3, 4}));
+  });
+}
+
+// Each of them submits the next one, and a task waits: it has its turn.
+TEST(UrgentSimTest, StarvesNoTask) {
+  sim::Explore(Racing(), [] {
+    sync::Atomic<bool> ran = false;
+    struct Again {
+      void operator()() const {
+        if (!*ran) pool->SubmitUrgent(*this);
+      }
+      Executor* pool;
+      sync::Atomic<bool>* ran;
+    };
+    Gate prepared;
+    FixedPool pool(1);
+    pool.Submit([&prepared] { prepared.Pass(); });
+    pool.Submit([&ran] { ran = true; });
+    pool.SubmitUrgent(Again{&pool, &ran});
+    prepared.Open();
+  });
+}
+
+// A pool that grows has a thread for it though all compute.
+TEST(UrgentSimTest, DoesNotWaitForATaskThatComputes) {
+  sim::Explore(Quiescent(), [] {
+    Gate begun;
+    Gate done;
+    sync::Atomic<bool> urgent_ran = false;
+    ElasticPool pool({.workers = 1});
+    pool.Submit([&] {
+      begun.Open();
+      while (!urgent_ran) sync::Yield();
+    });
+    begun.Pass();
+    const SteadyTime start = SteadyTime::Now();
+    pool.SubmitUrgent([&] {
+      EXPECT_EQ(SteadyTime::Now(), start);
+      urgent_ran = true;
+      done.Open();
+    });
+    done.Pass();
+  });
+}
+
+// An executor that knows no urgent tasks runs them as any.
+TEST(UrgentSimTest, IsASubmitByDefault) {
+  sim::Explore(Racing(), [] {
+    class Plain final : public Executor {
+     public:
+      void Submit(Task task) override { std::move(task)(); }
+    } executor;
+    bool ran = false;
+    executor.SubmitUrgent([&ran] { ran = true; });
+    EXPECT_TRUE(ran);
+  });
+}
+
 class Timer final : public TimerQueue::Timer {
  public:
   explicit Timer(absl::AnyInvocable<void()> on_due)
@@ -996,6 +1080,51 @@ TEST(TimerQueueSimTest, RunsInTheOrderOfDueTimesAndThenOfArm) {
     done.Pass();
     EXPECT_EQ(order.Read(), (std::vector<int>{1, 2, 3, 4}));
   });
+}
+
+// Armed, taken back and armed again at random; the time stands still meanwhile.
+TEST(TimerQueueSimTest, WhatIsLeftOfManyComesInOrder) {
+  constexpr size_t kCount = 60;
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    sim::Options options = Quiescent();
+    options.schedules = 10;
+    sim::Explore(options, [seed] {
+      std::mt19937 random(seed);
+      sync::Shared<std::vector<size_t>> order;
+      std::vector<std::unique_ptr<Timer>> timers;
+      std::vector<SteadyTime> due(kCount);
+      std::vector<bool> armed(kCount, false);
+      const SteadyTime start = After(1);
+      FixedPool pool(1);
+      TimerQueue queue(pool);
+      for (size_t i = 0; i < kCount; ++i) {
+        timers.push_back(std::make_unique<Timer>(
+            [&order, i] { order.Write().push_back(i); }));
+      }
+      const auto arm = [&](size_t i) {
+        due[i] = start + absl::Nanoseconds(static_cast<int>(random() % 20));
+        queue.Arm(*timers[i], due[i]);
+        armed[i] = true;
+      };
+      for (size_t i = 0; i < kCount; ++i) arm(i);
+      for (int round = 0; round < 300; ++round) {
+        const size_t i = random() % kCount;
+        EXPECT_EQ(queue.Disarm(*timers[i]), armed[i]);
+        armed[i] = false;
+        if (random() % 3 != 0) arm(i);
+      }
+      const auto left = static_cast<size_t>(absl::c_count(armed, true));
+      Gate done;
+      Timer last([&done] { done.Open(); });
+      queue.Arm(last, After(2));
+      done.Pass();
+      const std::vector<size_t>& ran = order.Read();
+      ASSERT_EQ(ran.size(), left);
+      for (size_t i = 1; i < ran.size(); ++i) {
+        EXPECT_LE(due[ran[i - 1]], due[ran[i]]);
+      }
+    });
+  }
 }
 
 TEST(TimerQueueSimTest, EqualTimesAreInTheOrderOfArmThoughTimeRaces) {
