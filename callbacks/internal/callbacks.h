@@ -98,7 +98,7 @@ auto Map(const Context& context, MapOptions options, R& range,
        .count = elements.size(),
        .on_failure =
            [&results](size_t i, absl::Status status) {
-             results[i] = absl::StatusOr<U>(std::move(status));
+             results[i] = std::move(status);  // as a failure, whatever a U is
            }},
       function,
       [&](const Context& c, size_t i) {
