@@ -1,5 +1,5 @@
 // Functions that yield values, run at once: all of them, the first that
-// succeeds, or one until it does.
+// succeeds, one until it does, or one for each element of a range.
 //
 //   auto [user, orders] = cohort::callbacks::All(
 //       context, [&](const cohort::Context& c) { return FetchUser(c, id); },
@@ -21,22 +21,26 @@
 //                not called, and what it would have returned is the cause. One
 //                that runs is told through the context that it is given. A
 //                context that is done already starts nothing.
-// Order?         All start at once, in no order. Results are in the order of
-//                the arguments.
+// Order?         All start at once, in no order; with a limit, in the order of
+//                the arguments as others end. Results are in that order too.
 // On error?      Each says. An exception that leaves a function is its error:
-//                kInternal, with type and what().
+//                kInternal, with type and what(). If the call itself runs out
+//                of memory it throws std::bad_alloc: what has started is told
+//                to stop, and has ended by then (but with RaceDetached).
 // Thread safety  Any call, from any thread, also from inside a function.
 // Memory order   What happened before the call is visible to the functions,
 //                and what they did to whoever the call returns to.
 // Destruction    Functions are destroyed before the call returns (but with
 //                RaceDetached), and not under any lock.
 //
-// A null function is a contract violation: it dies before any is called.
+// A null function, or a limit below 1, is a contract violation: it dies before
+// any function is called.
 //
 // From vardius/gollback. What differs: results are typed; All and Race end when
 // their functions have (there, losers are left running); the error of Race
 // tells all of them; a success is never given up for a context that ends at the
-// same time; Retry pauses between attempts and keeps the last error.
+// same time (but by RaceDetached); Retry pauses between attempts and keeps the
+// last error. Limits, and Map, are those of sourcegraph/conc.
 
 #ifndef COHORT_CALLBACKS_CALLBACKS_H_
 #define COHORT_CALLBACKS_CALLBACKS_H_

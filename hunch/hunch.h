@@ -1,5 +1,5 @@
-// Functions that yield values, run at once or one after the other, where one
-// error ends it all.
+// Functions that yield values, run at once or one after the other, or one for
+// each element of a range, where one error ends it all.
 //
 //   absl::StatusOr<std::vector<cohort::hunch::IndexedValue<Quote>>> quotes =
 //       cohort::hunch::Take(context, 2, ask_first, ask_second, ask_third);
@@ -22,24 +22,29 @@
 //                is given. If that kept a call from its result, the call
 //                returns the cause. A context that is done already starts
 //                nothing.
-// Order?         All start at once, in no order (but with Waterfall and Retry).
+// Order?         All start at once, in no order (but with Waterfall and Retry);
+//                with a limit, in the order of the arguments as others end.
 // On error?      The first error by completion is returned, and the others are
 //                told to stop. An exception that leaves a function is its
-//                error: kInternal, with type and what().
+//                error: kInternal, with type and what(). If the call itself
+//                runs out of memory it throws std::bad_alloc: what has started
+//                is told to stop, and has ended by then (but with
+//                TakeDetached).
 // Thread safety  Any call, from any thread, also from inside a function.
 // Memory order   What happened before the call is visible to the functions,
 //                and what they did to whoever the call returns to.
 // Destruction    Functions are destroyed before the call returns (but with
 //                TakeDetached), and not under any lock.
 //
-// A null function, or a negative number, is a contract violation: it dies
-// before any function is called.
+// A null function, a negative number, or a limit below 1 is a contract
+// violation: it dies before any function is called.
 //
 // From AaronJan/Hunch. What differs: results are typed; calls end when their
 // functions have (there, an error leaves them running); a result that is
 // complete is not given up for a context that ends at the same time; no
 // functions, or none wanted, is an answer at once (there: a hang or a crash);
-// Retry keeps the last error.
+// Retry keeps the last error. Limits, ForEach and Map are those of
+// sourcegraph/conc; that has no chunks, and takes slices only.
 
 #ifndef COHORT_HUNCH_HUNCH_H_
 #define COHORT_HUNCH_HUNCH_H_
