@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <future>
 #include <mutex>
+#include <numeric>
 #include <optional>
+#include <ranges>
 #include <thread>
 #include <tuple>
 #include <vector>
@@ -60,6 +62,53 @@ void BM_AllOfARange_StdAsync(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(BM_AllOfARange_StdAsync)->Arg(100)->UseRealTime();
+
+// A function of some nanoseconds for each of many elements: as a loop, in
+// chunks, and as a task for each.
+
+constexpr int kElements = 100'000;
+
+std::vector<int> Numbers() {
+  std::vector<int> numbers(kElements);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+int Cheap(int number) {
+  benchmark::DoNotOptimize(number);
+  return number + 1;
+}
+
+void BM_MapOfCheap_Loop(benchmark::State& state) {
+  const std::vector<int> numbers = Numbers();
+  for (auto _ : state) {
+    std::vector<absl::StatusOr<int>> results;
+    results.reserve(numbers.size());
+    for (const int number : numbers) results.push_back(Cheap(number));
+    benchmark::DoNotOptimize(results);
+  }
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+BENCHMARK(BM_MapOfCheap_Loop)->UseRealTime();
+
+void BM_MapOfCheap(benchmark::State& state) {
+  const std::vector<int> numbers = Numbers();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(Map(Context(), numbers, Cheap));
+  }
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+BENCHMARK(BM_MapOfCheap)->UseRealTime();
+
+void BM_MapOfCheap_TaskForEach(benchmark::State& state) {
+  const std::vector<int> numbers = Numbers();
+  const auto functions = numbers | std::views::transform([](int number) {
+                           return [number] { return Cheap(number); };
+                         });
+  for (auto _ : state) benchmark::DoNotOptimize(All(Context(), functions));
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+BENCHMARK(BM_MapOfCheap_TaskForEach)->UseRealTime();
 
 // One wins at once, the other two wait to be told.
 void BM_RaceOfThree(benchmark::State& state) {

@@ -1,7 +1,9 @@
 // What hunch costs, beside the same by hand with std::async.
 
 #include <future>
+#include <ranges>
 #include <tuple>
+#include <vector>
 
 #include "benchmark/benchmark.h"
 #include "cohort/context/context.h"
@@ -36,6 +38,55 @@ void BM_TakeSomeOfFive(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_TakeSomeOfFive)->Arg(1)->Arg(5)->UseRealTime();
+
+// Many elements: as a loop, in chunks, and as a task for each; of some
+// nanoseconds, and of a microsecond.
+
+constexpr int kElements = 100'000;
+
+void Cheap(int& number) {
+  ++number;
+  benchmark::DoNotOptimize(number);
+}
+
+void Microsecond(int& number) {
+  for (int i = 0; i < 1000; ++i) Cheap(number);
+}
+
+template <void (*kFunction)(int&)>
+void BM_ForEach_Loop(benchmark::State& state) {
+  std::vector<int> numbers(kElements);
+  for (auto _ : state) {
+    for (int& number : numbers) kFunction(number);
+  }
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+BENCHMARK(BM_ForEach_Loop<Cheap>)->UseRealTime();
+BENCHMARK(BM_ForEach_Loop<Microsecond>)->UseRealTime();
+
+template <void (*kFunction)(int&)>
+void BM_ForEach(benchmark::State& state) {
+  std::vector<int> numbers(kElements);
+  for (auto _ : state) {
+    ForEach(Context(), numbers, kFunction).IgnoreError();
+  }
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+BENCHMARK(BM_ForEach<Cheap>)->UseRealTime();
+BENCHMARK(BM_ForEach<Microsecond>)->UseRealTime();
+
+void BM_ForEach_TaskForEach(benchmark::State& state) {
+  std::vector<int> numbers(kElements);
+  const auto functions = numbers | std::views::transform([](int& number) {
+                           return [&number] {
+                             Cheap(number);
+                             return true;
+                           };
+                         });
+  for (auto _ : state) benchmark::DoNotOptimize(All(Context(), functions));
+  state.SetItemsProcessed(state.iterations() * kElements);
+}
+BENCHMARK(BM_ForEach_TaskForEach)->UseRealTime();
 
 void BM_WaterfallOfThree(benchmark::State& state) {
   const auto next = [](int value) { return value + 1; };

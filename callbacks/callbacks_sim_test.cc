@@ -1,6 +1,7 @@
 // callbacks on every schedule that the search comes across. The names of the
 // B-… are those of docs/immunity.md.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -308,6 +309,120 @@ TEST(CallbacksSimTest, B46_ADetachedCallEndsWithItsContext) {
     EXPECT_EQ(status, No("enough"));
     canceller.Join();
     scope.reset();
+  });
+}
+
+// The function succeeds only after the call of Cancel has returned.
+TEST(CallbacksSimTest, ACancellationThatHasReturnedIsFollowedByNoSuccess) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    CancelScope returned = WithCancel(Context());
+    Caller canceller([&] {
+      scope.Cancel(No("enough"));
+      returned.Cancel();
+    });
+    const absl::StatusOr<int> result =
+        RaceDetached(scope.context(), [gate = returned.context()] {
+          gate.AwaitDone();
+          return 1;
+        });
+    EXPECT_EQ(result.status(), No("enough"));
+  });
+}
+
+// Where the call waits for its functions anyhow, what they have is not given
+// up.
+TEST(CallbacksSimTest, AJoiningCallTakesALateSuccess) {
+  Explore(2000, [] {
+    CancelScope scope = WithCancel(Context());
+    CancelScope started = WithCancel(Context());
+    CancelScope returned = WithCancel(Context());
+    Caller canceller([&] {
+      started.context().AwaitDone();
+      scope.Cancel(No("enough"));
+      returned.Cancel();
+    });
+    const absl::StatusOr<int> result = Race(scope.context(), [&] {
+      started.Cancel();
+      returned.context().AwaitDone();
+      return 1;
+    });
+    EXPECT_EQ(*result, 1);
+  });
+}
+
+TEST(CallbacksSimTest, WithALimitNoMoreRunAtOnce) {
+  Explore(3000, [] {
+    sync::Atomic<int> inside = 0;
+    auto function = [&inside] {
+      EXPECT_LE(++inside, 2);
+      sync::Point("running");
+      return --inside;
+    };
+    const auto [a, b, c] =
+        All(Context(), {.limit = 2}, function, function, function);
+    EXPECT_TRUE(a.ok() && b.ok() && c.ok());
+  });
+}
+
+TEST(CallbacksSimTest, WithALimitADecisionReachesWhatHasNotStarted) {
+  Explore(3000, [] {
+    auto calls = std::make_shared<sync::Atomic<int>>(0);
+    auto function = [calls] { return ++*calls; };
+    EXPECT_TRUE(
+        Race(Context(), {.limit = 1}, function, function, function).ok());
+    EXPECT_EQ(*calls, 1);
+    EXPECT_TRUE(
+        RaceDetached(Context(), {.limit = 1}, function, function, function)
+            .ok());
+    EXPECT_EQ(*calls, 2);
+  });
+}
+
+// What is before the call is visible to the elements, and what they did to
+// whoever it returns to.
+TEST(CallbacksSimTest, MapOrdersWhatItsElementsDo) {
+  Explore(3000, [] {
+    sync::Shared<int> before;
+    std::vector<sync::Shared<int>> data(4);
+    before.Write() = 1;
+    const auto results =
+        Map(Context(), {.limit = 2}, data, [&](sync::Shared<int>& element) {
+          element.Write() = before.Read();
+          sync::Point("running");
+          return element.Read();
+        });
+    for (size_t i = 0; i < data.size(); ++i) {
+      EXPECT_EQ(*results[i], 1);
+      EXPECT_EQ(data[i].Read(), 1);
+    }
+  });
+}
+
+TEST(CallbacksSimTest, MapAgainstACancellation) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    sync::Atomic<int> calls = 0;
+    const std::vector<int> numbers = {0, 1, 2, 3};
+    const auto results =
+        Map(scope.context(), {.limit = 2}, numbers,
+            [&calls](const Context& context, int i) -> absl::StatusOr<int> {
+              ++calls;
+              sync::Point("running");
+              if (context.done()) return absl::CancelledError("told to stop");
+              return i;
+            });
+    int started = 0;
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i].ok()) {
+        EXPECT_EQ(*results[i], numbers[i]);
+      } else if (results[i].status() != No("enough")) {
+        EXPECT_EQ(results[i].status(), absl::CancelledError("told to stop"));
+      }
+      started += results[i].status() == No("enough") ? 0 : 1;
+    }
+    EXPECT_EQ(calls, started);
   });
 }
 

@@ -3,10 +3,13 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <ranges>
 #include <span>
 #include <stdexcept>
@@ -26,6 +29,7 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/test_util.h"
+#include "cohort/group/test_util.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -34,8 +38,14 @@ namespace cohort::callbacks {
 namespace {
 
 using ::cohort::testing::AtEnd;
+using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
 using ::cohort::testing::Countdown;
+using ::cohort::testing::Fail;
+using ::cohort::testing::FailAsConst;
+using ::cohort::testing::Failed;
+using ::cohort::testing::Succeed;
+using ::cohort::testing::ValueCase;
 
 absl::Status No(const std::string& text) { return absl::NotFoundError(text); }
 
@@ -214,7 +224,192 @@ TEST(AllTest, AContextThatIsDoneStartsNothing) {
   EXPECT_EQ(b.status(), No("over"));
 }
 
+TEST(AllTest, WithALimitSoManyRunAtOnce) {
+  // Three by three they meet, which fewer could not; a fourth is never there.
+  static constexpr int kLimit = 3;
+  constexpr size_t kTeams = 10;
+  std::deque<Countdown> teams;
+  std::atomic<int> inside{0};
+  std::vector<std::function<absl::StatusOr<bool>()>> functions;
+  for (size_t i = 0; i < kTeams; ++i) {
+    Countdown& team = teams.emplace_back(kLimit);
+    for (int j = 0; j < kLimit; ++j) {
+      functions.push_back([&team, &inside]() -> absl::StatusOr<bool> {
+        EXPECT_LE(++inside, kLimit);
+        team.Done();
+        team.Wait();
+        --inside;
+        return true;
+      });
+    }
+  }
+  const auto results = All(Context(), {.limit = kLimit}, std::move(functions));
+  ASSERT_EQ(results.size(), kTeams * kLimit);
+  for (const absl::StatusOr<bool>& result : results) EXPECT_TRUE(result.ok());
+}
+
+TEST(AllTest, WithALimitOfOneTheyRunInTheirOrder) {
+  std::string order;
+  const auto [a, b, c] = All(
+      Context(), {.limit = 1}, [&order] { return order += "a"; },
+      [&order]() -> absl::StatusOr<int> {
+        order += "b";
+        return No("b");
+      },
+      [&order] { return order += "c"; });
+  EXPECT_EQ(*c, "abc");
+  EXPECT_EQ(b.status(), No("b"));
+}
+
+TEST(AllTest, TenThatFailWithOneTextHaveTenErrors) {
+  const std::vector<std::function<absl::StatusOr<int>()>> functions(
+      10, [] { return absl::CancelledError("the same"); });
+  for (const absl::StatusOr<int>& result : All(Context(), functions)) {
+    EXPECT_EQ(result.status(), absl::CancelledError("the same"));
+  }
+  const absl::Status status = Race(Context(), functions).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(absl::StrContains(status.message(), "10 error(s) occurred"));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(absl::StrContains(status.message(),
+                                  absl::StrCat("[", i, "] {the same}")));
+  }
+}
+
+// Values of all types.
+
+template <class T>
+class ValueTypesTest : public ::testing::Test {};
+TYPED_TEST_SUITE(ValueTypesTest, testing::ValueCases);
+
+TYPED_TEST(ValueTypesTest, AFailureAndAValueStayWhatTheyAre) {
+  using T = TypeParam;
+  const auto succeeds = [](const absl::StatusOr<T>& result) {
+    return result.ok() && ValueCase<T>::Is(*result);
+  };
+  const auto fails = [](const absl::StatusOr<T>& result) {
+    return result.status() == Failed();
+  };
+  const std::tuple<absl::StatusOr<T>> one = All(Context(), &Succeed<T>);
+  EXPECT_TRUE(succeeds(std::get<0>(one)));
+  const std::tuple<absl::StatusOr<T>, absl::StatusOr<T>, absl::StatusOr<T>>
+      three = All(Context(), &Fail<T>, &Succeed<T>, &FailAsConst<T>);
+  EXPECT_TRUE(fails(std::get<0>(three)));
+  EXPECT_TRUE(succeeds(std::get<1>(three)));
+  EXPECT_TRUE(fails(std::get<2>(three)));
+
+  const std::vector<absl::StatusOr<T> (*)()> functions = {&Fail<T>,
+                                                          &Succeed<T>};
+  const std::vector<absl::StatusOr<T>> all = All(Context(), functions);
+  EXPECT_TRUE(fails(all[0]));
+  EXPECT_TRUE(succeeds(all[1]));
+  const std::vector<absl::StatusOr<T>> mapped =
+      Map(Context(), functions,
+          [](absl::StatusOr<T> (*function)()) { return function(); });
+  EXPECT_TRUE(fails(mapped[0]));
+  EXPECT_TRUE(succeeds(mapped[1]));
+
+  const absl::StatusOr<T> raced = Race(Context(), functions);
+  EXPECT_TRUE(succeeds(raced));
+  const absl::StatusOr<T> detached = RaceDetached(Context(), functions);
+  EXPECT_TRUE(succeeds(detached));
+  const absl::StatusOr<T> lost = Race(Context(), &Fail<T>);
+  EXPECT_TRUE(absl::IsNotFound(lost.status()));
+
+  const Retried<T> retried = Retry(Context(), {}, &Succeed<T>);
+  EXPECT_TRUE(succeeds(retried.result));
+  const Retried<T> exhausted = Retry(Context(), {.attempts = 1}, &Fail<T>);
+  EXPECT_TRUE(fails(exhausted.result));
+}
+
+TYPED_TEST(ValueTypesTest, AValueNeedsNoStatusOr) {
+  using T = TypeParam;
+  if constexpr (!std::same_as<T, absl::StatusOr<int>>) {
+    const std::tuple<absl::StatusOr<T>> all =
+        All(Context(), &ValueCase<T>::Make);
+    EXPECT_TRUE(ValueCase<T>::Is(*std::get<0>(all)));
+    EXPECT_TRUE(
+        ValueCase<T>::Is(*Retry(Context(), {}, &ValueCase<T>::Make).result));
+  }
+}
+
+// Map.
+
+TEST(MapTest, EachElementHasAResultInOrder) {
+  std::vector<int> numbers(10'000);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const std::vector<absl::StatusOr<std::string>> results =
+      Map(Context(), {.limit = 4}, numbers,
+          [](int i) -> absl::StatusOr<std::string> {
+            if (i % 3 == 1) return No(absl::StrCat(i));
+            return absl::StrCat(i);
+          });
+  ASSERT_EQ(results.size(), numbers.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (i % 3 == 1) {
+      EXPECT_EQ(results[i].status(), No(absl::StrCat(i)));
+    } else {
+      EXPECT_EQ(*results[i], absl::StrCat(i));
+    }
+  }
+}
+
+TEST(MapTest, OfNothingIsNothing) {
+  EXPECT_TRUE(Map(Done(No("over")), std::vector<int>(), [](int i) {
+                return i;
+              }).empty());
+}
+
+TEST(MapTest, WhatWasNotComeToHasTheCause) {
+  CancelScope scope = WithCancel(Context());
+  const auto results =
+      Map(scope.context(), {.limit = 1}, std::views::iota(0, 1000),
+          [&](const Context& context, int i) {
+            if (i == 500) scope.Cancel(No("enough"));
+            EXPECT_EQ(context.done(), i >= 500);
+            return i;
+          });
+  ASSERT_EQ(results.size(), 1000u);
+  for (size_t i = 0; i < results.size(); ++i) {
+    // A success stays one, and not one element more is begun.
+    if (i <= 500) {
+      EXPECT_EQ(*results[i], static_cast<int>(i));
+    } else {
+      EXPECT_EQ(results[i].status(), No("enough"));
+    }
+  }
+  for (const auto& result : Map(Done(No("over")), std::vector<int>(3),
+                                [](int) { return MustNotRun(); })) {
+    EXPECT_EQ(result.status(), No("over"));
+  }
+}
+
+TEST(MapTest, AnElementMayCallMap) {
+  const auto sum = [](const auto& self, int depth) -> int {
+    if (depth == 0) return 1;
+    int total = 0;
+    for (const absl::StatusOr<int>& part :
+         Map(Context(), {.limit = 3}, std::views::iota(0, 6),
+             [&](int) { return self(self, depth - 1); })) {
+      total += *part;
+    }
+    return total;
+  };
+  EXPECT_EQ(sum(sum, 4), 1296);
+}
+
 // Race.
+
+TEST(RaceTest, WithALimitWhatIsNotNeededIsNotCalled) {
+  for (int i = 0; i < 100; ++i) {
+    auto fail = []() -> absl::StatusOr<int> { return No("no"); };
+    EXPECT_EQ(
+        *Race(Context(), {.limit = 1}, fail, [] { return 2; }, &MustNotRun), 2);
+    EXPECT_EQ(*RaceDetached(
+                  Context(), {.limit = 1}, fail, [] { return 3; }, &MustNotRun),
+              3);
+  }
+}
 
 TEST(RaceTest, TellsAllErrors) {
   std::vector<std::function<absl::StatusOr<int>()>> functions;
@@ -360,6 +555,18 @@ TEST(RaceDetachedTest, EndsWithTheContext) {
   ended->WaitForNotification();
 }
 
+TEST(RaceDetachedTest, ASuccessAfterACancellationIsNone) {
+  for (int i = 0; i < 100; ++i) {
+    const auto scope = std::make_shared<CancelScope>(WithCancel(Context()));
+    auto cancel_and_succeed = [scope] {
+      scope->Cancel(No("enough"));
+      return 1;
+    };
+    EXPECT_EQ(RaceDetached(scope->context(), cancel_and_succeed).status(),
+              No("enough"));
+  }
+}
+
 TEST(RaceDetachedTest, TheContextOutlivesWhoeverMadeIt) {
   const auto started = std::make_shared<absl::Notification>();
   const auto told = std::make_shared<absl::Notification>();
@@ -408,6 +615,28 @@ TEST(CallbacksTest, AnExceptionOfAValueIsOneToo) {
                                 "std::runtime_error: moved"));
 }
 
+TEST(CallbacksTest, AnExceptionIsAnErrorOfItsElement) {
+  struct Explosive {
+    explicit Explosive(int i) : value(i) {}
+    Explosive(Explosive&& other) : value(other.value) {
+      if (value == 2) throw std::runtime_error("moved");
+    }
+    int value;
+  };
+  const auto results =
+      Map(Context(), std::views::iota(0, 4), [](int i) -> Explosive {
+        if (i == 1) throw 42;
+        return Explosive(i);
+      });
+  EXPECT_EQ(results[0]->value, 0);
+  EXPECT_EQ(results[1].status(),
+            absl::InternalError("callbacks::Map: element 1 threw int"));
+  EXPECT_EQ(results[2].status(),
+            absl::InternalError("callbacks::Map: element 2 threw "
+                                "std::runtime_error: moved"));
+  EXPECT_EQ(results[3]->value, 3);
+}
+
 TEST(CallbacksTest, AnExceptionFailsAnAttempt) {
   const Retried<int> retried =
       Retry(Context(), {.attempts = 1}, []() -> int { throw 42; });
@@ -437,6 +666,65 @@ TEST(CallbacksTest, TheEndOfAThreadIsAnErrorOfItsFunction) {
       (a.ok() ? b : a).status(),
       absl::InternalError(absl::StrCat("callbacks::All: function ",
                                        a.ok() ? 1 : 0, " ended its thread")));
+}
+
+TEST(CallbacksTest, TheEndOfAThreadStopsNoOtherFunction) {
+  // More than can have been started when the first ends its thread.
+  constexpr size_t kFunctions = 200;
+  const sync::ThreadId self = sync::CurrentThreadId();
+  std::atomic<int> ended{0};
+  const std::vector<std::function<bool(const Context&)>> functions(
+      kFunctions, [&](const Context& context) {
+        if (sync::CurrentThreadId() != self && ended++ == 0) {
+          pthread_exit(nullptr);
+        }
+        if (sync::CurrentThreadId() == self) {
+          Await([&ended] { return ended > 0; });
+        }
+        return context.done();
+      });
+  size_t failures = 0;
+  for (const absl::StatusOr<bool>& result : All(Context(), functions)) {
+    if (result.ok()) {
+      EXPECT_FALSE(*result);
+    } else {
+      ++failures;
+      EXPECT_TRUE(
+          absl::StrContains(result.status().message(), "ended its thread"));
+    }
+  }
+  EXPECT_EQ(failures, 1u);
+}
+
+TEST(CallbacksTest, AnElementThatEndsItsThreadIsAFailureOfNoOther) {
+  // All but the caller's thread end, again and again; the caller stays away.
+  const sync::ThreadId self = sync::CurrentThreadId();
+  for (int limit : {1, 3}) {
+    std::atomic<int> calls{0};
+    std::atomic<int> exits{0};
+    const auto results =
+        Map(Context(), {.limit = limit}, std::views::iota(0, 200), [&](int i) {
+          ++calls;
+          if (sync::CurrentThreadId() != self) {
+            ++exits;
+            pthread_exit(nullptr);
+          }
+          return i;
+        });
+    EXPECT_EQ(calls, 200);
+    int failures = 0;
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i].ok()) {
+        EXPECT_EQ(*results[i], static_cast<int>(i));
+      } else {
+        ++failures;
+        EXPECT_EQ(results[i].status(),
+                  absl::InternalError(absl::StrCat("callbacks::Map: element ",
+                                                   i, " ended its thread")));
+      }
+    }
+    EXPECT_EQ(failures, exits);
+  }
 }
 
 TEST(CallbacksTest, ACallWhoseThreadEndsJoinsItsFunctions) {
@@ -512,6 +800,19 @@ TEST(CallbacksDeathTest, ANullFunctionDiesBeforeAnyIsCalled) {
                "callbacks::Retry: null function");
   EXPECT_DEATH((void)All(Done(No("over")), functions),
                "callbacks::All: function 1 is null");
+  const std::function<int(int)> null;
+  EXPECT_DEATH((void)Map(Context(), std::vector<int>(), null),
+               "callbacks::Map: null function");
+}
+
+TEST(CallbacksDeathTest, ALimitBelowOneDies) {
+  EXPECT_DEATH((void)All(Context(), {.limit = 0}, &MustNotRun),
+               "callbacks::All: limit");
+  EXPECT_DEATH((void)Race(Context(), {.limit = -1}, &MustNotRun),
+               "-1.*callbacks::Race: limit");
+  EXPECT_DEATH((void)Map(Context(), {.limit = 0}, std::vector<int>(),
+                         [](int i) { return i; }),
+               "callbacks::Map: limit");
 }
 
 }  // namespace

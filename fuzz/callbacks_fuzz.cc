@@ -17,6 +17,7 @@
 #include "cohort/callbacks/callbacks.h"
 #include "cohort/context/context.h"
 #include "cohort/fuzz/value_program.h"
+#include "cohort/group/types.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 
@@ -31,9 +32,20 @@ using fuzz::Value;
 using sim::Check;
 
 void CallAll(Program& program, const Call& call, const Context& context,
-             bool was_done) {
-  const std::vector<absl::StatusOr<Value>> results =
-      All(context, program.MakeAll(call));
+             bool was_done, bool mapped) {
+  std::vector<absl::StatusOr<Value>> results;
+  if (mapped) {
+    // A function for each, which runners call.
+    results = Map(context, {.limit = 1 + call.flags % 3}, program.MakeAll(call),
+                  [](const Context& c, Program::Function function) {
+                    return function(c);
+                  });
+  } else if (call.flags % 2 == 0) {
+    results = All(context, program.MakeAll(call));
+  } else {
+    results =
+        All(context, {.limit = 1 + call.flags / 2 % 3}, program.MakeAll(call));
+  }
   Program::CheckJoined(call);
   Check(results.size() == call.functions.size(), "each has a result");
   for (size_t i = 0; i < results.size(); ++i) {
@@ -70,9 +82,11 @@ bool TellsAll(const absl::Status& status, const Call& call) {
 
 void CallRace(Program& program, const Call& call, const Context& context,
               bool was_done, bool detached) {
+  const RunOptions options = {
+      .limit = call.flags % 2 == 0 ? kUnlimited : 1 + call.flags / 2 % 3};
   absl::StatusOr<Value> result =
-      detached ? RaceDetached(context, program.MakeAll(call))
-               : Race(context, program.MakeAll(call));
+      detached ? RaceDetached(context, options, program.MakeAll(call))
+               : Race(context, options, program.MakeAll(call));
   if (!detached) Program::CheckJoined(call);
   if (call.functions.empty()) {
     Check(absl::IsInvalidArgument(result.status()), "there must be one");
@@ -163,9 +177,11 @@ void CallRetry(Program& program, const Call& call, const Context& context,
 
 void RunCall(Program& program, Call& call, const Context& context) {
   const bool was_done = context.done();
-  switch (call.kind % 4) {
+  switch (call.kind % 5) {
     case 0:
-      return CallAll(program, call, context, was_done);
+      return CallAll(program, call, context, was_done, /*mapped=*/false);
+    case 4:
+      return CallAll(program, call, context, was_done, /*mapped=*/true);
     case 1:
       return CallRace(program, call, context, was_done, /*detached=*/false);
     case 2:

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/fuzz/value_program.h"
+#include "cohort/group/types.h"
 #include "cohort/hunch/hunch.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
@@ -43,9 +44,19 @@ void CheckFirstError(const absl::Status& status, const Call& call,
         "an error is that of a function, or the cause");
 }
 
-void CallAll(Program& program, const Call& call, const Context& context) {
+int Limit(const Call& call) {
+  return (call.flags & 2) == 0 ? kUnlimited : 1 + call.flags / 4 % 3;
+}
+
+void CallAll(Program& program, const Call& call, const Context& context,
+             bool mapped) {
   const absl::StatusOr<std::vector<Value>> all =
-      All(context, program.MakeAll(call));
+      mapped
+          ? Map(context, {.limit = 1 + call.flags % 3}, program.MakeAll(call),
+                [](const Context& c, Program::Function function) {
+                  return function(c);
+                })
+          : All(context, {.limit = Limit(call)}, program.MakeAll(call));
   Program::CheckJoined(call);
   Check(all.ok() == (call.succeeded() == call.size()),
         "it succeeds if all do, and only then");
@@ -73,7 +84,8 @@ void CheckValues(const std::vector<IndexedValue<Value>>& values, int count,
 
 void CallTake(Program& program, const Call& call, const Context& context,
               bool detached) {
-  const TakeOptions options = {.tolerate_errors = (call.flags & 1) != 0};
+  const TakeOptions options = {.tolerate_errors = (call.flags & 1) != 0,
+                               .limit = Limit(call)};
   const int wanted = std::min(call.number, call.size());
   const auto taken =
       detached
@@ -99,7 +111,8 @@ void CallTake(Program& program, const Call& call, const Context& context,
 }
 
 void CallLast(Program& program, const Call& call, const Context& context) {
-  const auto last = Last(context, call.number, program.MakeAll(call));
+  const auto last =
+      Last(context, call.number, {.limit = Limit(call)}, program.MakeAll(call));
   Program::CheckJoined(call);
   Check(last.ok() == (call.succeeded() == call.size()),
         "it succeeds if all do, and only then");
@@ -158,9 +171,12 @@ void CallWaterfall(Program& program, const Call& call, const Context& context) {
 
 void RunCall(Program& program, Call& call, const Context& context) {
   const bool was_done = context.done();
-  switch (call.kind % 6) {
+  switch (call.kind % 7) {
     case 0:
-      CallAll(program, call, context);
+      CallAll(program, call, context, /*mapped=*/false);
+      break;
+    case 6:
+      CallAll(program, call, context, /*mapped=*/true);
       break;
     case 1:
       CallTake(program, call, context, /*detached=*/false);

@@ -30,11 +30,10 @@ namespace {
 // Shared by the call and its tasks, which may outlive it.
 class Tally {
  public:
-  Tally(const Context& parent, const char* caller, Quorum quorum, size_t tasks)
-      : parent_(parent),
-        caller_(caller),
-        quorum_(quorum),
-        outstanding_(tasks) {}
+  Tally(const Context& parent, BatchOptions options, size_t tasks)
+      : parent_(parent), options_(std::move(options)), outstanding_(tasks) {
+    result_.ended.reserve(tasks);  // so that to record an end cannot fail
+  }
 
   void Ref() const { references_.Ref(); }
   void Unref() {
@@ -42,7 +41,14 @@ class Tally {
   }
 
   std::string NameOf(int64_t index) const {
-    return absl::StrCat(caller_, ": function ", index);
+    if (options_.name != nullptr) return options_.name(index);
+    return absl::StrCat(options_.caller, ": function ", index);
+  }
+
+  // The cause for the others if this one succeeds and decides.
+  absl::Status WasEnough(int64_t index) const {
+    if (options_.quorum.successes == kUnlimited) return absl::OkStatus();
+    return absl::CancelledError(absl::StrCat(NameOf(index), " was enough"));
   }
 
   // Says whether that was the decision.
@@ -54,13 +60,13 @@ class Tally {
     // Of the parent's end: the batch's own comes with the decision. The parent
     // is also what a task may have looked at instead of its own context, which
     // ends a moment later.
-    if (IsEcho(status, parent_)) {
+    if (IsEcho(status, parent_) || TooLate()) {
       result_.cause = parent_.cause();
     } else if (status.ok()) {
-      if (++successes_ == quorum_.successes) {
+      if (++successes_ == options_.quorum.successes) {
         result_.decision = Decision::kSuccess;
       }
-    } else if (++failures_ == quorum_.failures) {
+    } else if (++failures_ == options_.quorum.failures) {
       result_.decision = Decision::kFailure;
     }
     result_.ended.push_back({.index = index, .status = std::move(status)});
@@ -91,9 +97,14 @@ class Tally {
     return result_.decision != Decision::kNone;
   }
 
+  // Whether the call is over without a decision. Asked under the lock under
+  // which a decision is made, so that none is after the context has ended.
+  bool TooLate() const {
+    return options_.losers == Losers::kDetach && parent_.done();
+  }
+
   const Context parent_;
-  const char* const caller_;
-  const Quorum quorum_;
+  const BatchOptions options_;
   sync::RefCount references_;
   sync::Mutex mutex_;
   sync::CondVar changed_;
@@ -104,31 +115,39 @@ class Tally {
   BatchResult result_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Sees to it that a task is recorded however it ends.
+// Sees to it that a task is recorded however it ends. That allocates nothing
+// but where the task has ended its thread.
 class Ending {
  public:
   Ending(Tally& tally, Core& core, int64_t index)
       : tally_(tally), core_(core), index_(index) {}
   ~Ending() {
-    if (!status.has_value()) {
-      status = absl::InternalError(
+    if (!status_.has_value()) {
+      status_ = absl::InternalError(
           absl::StrCat(tally_.NameOf(index_), " ended its thread"));
     }
-    if (tally_.Record(index_, *status)) {
-      core_.Cancel(status->ok() ? absl::CancelledError(absl::StrCat(
-                                      tally_.NameOf(index_), " was enough"))
-                                : *std::move(status));
+    if (tally_.Record(index_, *status_)) {
+      core_.Cancel(status_->ok() ? std::move(enough_) : *std::move(status_));
     }
   }
   Ending(const Ending&) = delete;
   Ending& operator=(const Ending&) = delete;
 
-  std::optional<absl::Status> status;
+  void Run(Task& task, const Context& context) {
+    status_ = executor_internal::InvokeCapturing(
+        [&] {
+          enough_ = tally_.WasEnough(index_);
+          return std::move(task)(context);
+        },
+        [&] { return tally_.NameOf(index_); });
+  }
 
  private:
   Tally& tally_;
   Core& core_;
   const int64_t index_;
+  absl::Status enough_;
+  std::optional<absl::Status> status_;
 };
 
 }  // namespace
@@ -152,20 +171,34 @@ absl::Status AllFailures(const char* caller, std::vector<TaskError> ended) {
   return JoinErrors(absl::StrCat(caller, ": "), ended);
 }
 
-BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
-                     Losers losers, std::vector<Task> tasks) {
+BatchResult RunBatch(const Context& parent, BatchOptions options,
+                     std::vector<Task> tasks) {
+  const char* const caller = options.caller;
+  const bool joins = options.losers == Losers::kJoin;
+  ABSL_CHECK_GE(options.limit, 1) << caller << ": limit";
   int64_t index = 0;
   for (const Task& task : tasks) {
     ABSL_CHECK(task) << caller << ": function " << index << " is null";
     ++index;
   }
-  if (quorum.successes == 0) return {.decision = Decision::kSuccess};
+  if (options.quorum.successes == 0) return {.decision = Decision::kSuccess};
+  // What a task does is the tally's to judge: for the core all succeed, and one
+  // that ends its thread is no reason to stop the others.
+  const auto core = Core::Create(parent, {.type = caller,
+                                          .limit = options.limit,
+                                          .queue = kUnlimited,
+                                          .cancel_on_error = false});
   const auto tally = sync::RefPtr<Tally>::Adopt(
-      new Tally(parent, caller, quorum, tasks.size()));
-  const auto core = Core::Create(parent, {.type = caller});
-  // A cleanup, for a task that ends this thread when Wait has run it here.
-  absl::Cleanup join = [&core] { core->Close(); };
-  if (losers == Losers::kDetach) std::move(join).Cancel();
+      new Tally(parent, std::move(options), tasks.size()));
+  // A cleanup, for memory that runs out, and for a task that ends this thread
+  // when Wait has run it here.
+  absl::Cleanup stop = [&] {
+    if (joins) {
+      core->Close();
+    } else {
+      core->Cancel(absl::CancelledError(absl::StrCat(caller, " has failed")));
+    }
+  };
   index = 0;
   for (Task& task : tasks) {
     // Whoever runs a task holds the core.
@@ -173,21 +206,20 @@ BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
         "",
         [tally, core = core.get(), index,
          task = std::move(task)](const Context& context) mutable {
-          Ending ending(*tally, *core, index);
-          ending.status = executor_internal::InvokeCapturing(
-              [&] { return std::move(task)(context); },
-              [&] { return tally->NameOf(index); });
+          Ending(*tally, *core, index).Run(task, context);
           return absl::OkStatus();
         },
         WhenFull::kBlock);
     if (admission != Admission::kAccepted) break;
     ++index;
   }
-  if (losers == Losers::kDetach) {
-    tally->AwaitDecision();
-  } else {
+  if (joins) {
     core->Wait(WaitPolicy::kHelp).IgnoreError();
+    core->Close();  // here, where it may throw
+  } else {
+    tally->AwaitDecision();
   }
+  std::move(stop).Cancel();
   return tally->Close();
 }
 

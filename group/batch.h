@@ -1,10 +1,14 @@
-// A fixed number of tasks that run at once, and the rule that says when enough
-// of them have ended: what All, Race, Take and Last have in common. Internal.
+// A fixed number of tasks, all at once or so many at a time, and the rule that
+// says when enough of them have ended: what All, Race, Take and Last have in
+// common. Internal.
 
 #ifndef COHORT_GROUP_BATCH_H_
 #define COHORT_GROUP_BATCH_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -46,13 +50,30 @@ std::vector<absl::Status> StatusesByIndex(const BatchResult& result,
 // its code, then the others by index.
 absl::Status AllFailures(const char* caller, std::vector<TaskError> ended);
 
-// Runs `tasks`, each under a context below `parent`. `caller` is for messages.
-// An exception that leaves a task, or the end of its thread, is a failure of
-// it. With a context that is done nothing starts; with kDetach, the call ends
-// with it. If no success is asked for, that is the decision, and nothing starts
-// either.
-BatchResult RunBatch(const Context& parent, const char* caller, Quorum quorum,
-                     Losers losers, std::vector<Task> tasks);
+struct BatchOptions {
+  const char* caller = "";  // for messages
+  Quorum quorum = {};
+  Losers losers = Losers::kJoin;
+  int limit = kUnlimited;  // tasks at once; dies if it is less than one
+  // What messages call a task, by its index, where that is not "function 7".
+  // Only with kJoin.
+  std::function<std::string(int64_t)> name = nullptr;
+};
+
+// Runs `tasks`, each under a context below `parent`. An exception that leaves a
+// task, or the end of its thread, is a failure of it, and of no other one. With
+// a context that is done nothing starts. If no success is asked for, that is
+// the decision, and nothing starts either.
+//
+// With kJoin what a task does counts, whenever it does: a success stays one
+// after `parent` has ended. With kDetach the call ends with `parent`, and what
+// tasks do after that does not count: a cancellation that has returned is
+// followed by no success.
+//
+// Throws std::bad_alloc if there is no memory to start them all: those that
+// have started are told to stop, and joined unless with kDetach.
+BatchResult RunBatch(const Context& parent, BatchOptions options,
+                     std::vector<Task> tasks);
 
 }  // namespace cohort::group_internal
 

@@ -36,7 +36,8 @@ BatchResult RunInTurn(Quorum quorum, std::vector<absl::Status> ends,
       return end;
     });
   }
-  return RunBatch(parent, "test", quorum, Losers::kJoin, std::move(tasks));
+  return RunBatch(parent, {.caller = "test", .quorum = quorum},
+                  std::move(tasks));
 }
 
 std::vector<std::string> Texts(const BatchResult& result) {
@@ -95,8 +96,9 @@ TEST(BatchTest, ARealErrorIsNotMaskedByACancellation) {
     scope.Cancel(No("over"));
     return absl::InternalError("mine");
   });
-  const BatchResult result = RunBatch(scope.context(), "test", {.failures = 1},
-                                      Losers::kJoin, std::move(tasks));
+  const BatchResult result =
+      RunBatch(scope.context(), {.caller = "test", .quorum = {.failures = 1}},
+               std::move(tasks));
   EXPECT_EQ(result.decision, Decision::kFailure);
   EXPECT_EQ(result.ended.back().status, absl::InternalError("mine"));
 }
@@ -116,7 +118,7 @@ TEST(AllFailuresTest, TheLastComesFirstTheOthersByIndex) {
 TEST(BatchDeathTest, ANullTaskDiesBeforeAnyStarts) {
   std::vector<Task> tasks(2);
   tasks[0] = [](const Context&) -> absl::Status { abort(); };
-  EXPECT_DEATH(RunBatch(Context(), "test", {}, Losers::kJoin, std::move(tasks)),
+  EXPECT_DEATH(RunBatch(Context(), {.caller = "test"}, std::move(tasks)),
                "test: function 1 is null");
 }
 

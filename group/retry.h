@@ -103,15 +103,10 @@ Retried<ValueTaskResult<F&>> RetryForValue(const Context& context,
       RunRetry(context, caller, options, [&](const Context& attempt) {
         return CallInto(slot, function, attempt);
       });
-  Retried<ValueTaskResult<F&>> retried{.attempts = outcome.attempts,
-                                       .last_error = outcome.last_error,
-                                       .end = outcome.end};
-  if (outcome.status.ok()) {
-    retried.result = *std::move(slot);
-  } else {
-    retried.result = outcome.status;
-  }
-  return retried;
+  return {.result = ResultOf(outcome.status, slot),
+          .attempts = outcome.attempts,
+          .last_error = std::move(outcome.last_error),
+          .end = outcome.end};
 }
 
 }  // namespace group_internal

@@ -18,13 +18,14 @@ namespace group_internal {
 template <class R>
 concept TaskResult = std::same_as<R, void> || std::same_as<R, absl::Status>;
 
-template <class F>
-concept TaskWithContext = std::invocable<F, const Context&> &&
-                          TaskResult<std::invoke_result_t<F, const Context&>>;
+template <class F, class... Args>
+concept TaskWithContext =
+    std::invocable<F, const Context&, Args...> &&
+    TaskResult<std::invoke_result_t<F, const Context&, Args...>>;
 
-template <class F>
+template <class F, class... Args>
 concept TaskWithoutContext =
-    std::invocable<F> && TaskResult<std::invoke_result_t<F>>;
+    std::invocable<F, Args...> && TaskResult<std::invoke_result_t<F, Args...>>;
 
 }  // namespace group_internal
 
@@ -57,22 +58,24 @@ bool IsNull(const F& callable) {
   }
 }
 
-// Calls a task of any form.
-template <class F>
-  requires(TaskWithContext<F> || TaskWithoutContext<F>)
-absl::Status CallTask(F&& task, [[maybe_unused]] const Context& context) {
-  if constexpr (TaskWithContext<F>) {
-    if constexpr (std::is_void_v<std::invoke_result_t<F, const Context&>>) {
-      std::invoke(std::forward<F>(task), context);
-      return absl::OkStatus();
+// Calls a task of any form; with a context before `args` if it takes one.
+template <class F, class... Args>
+  requires(TaskWithContext<F, Args...> || TaskWithoutContext<F, Args...>)
+absl::Status CallTask(F&& task, [[maybe_unused]] const Context& context,
+                      Args&&... args) {
+  const auto call = [&]() -> decltype(auto) {
+    if constexpr (TaskWithContext<F, Args...>) {
+      return std::invoke(std::forward<F>(task), context,
+                         std::forward<Args>(args)...);
     } else {
-      return std::invoke(std::forward<F>(task), context);
+      return std::invoke(std::forward<F>(task), std::forward<Args>(args)...);
     }
-  } else if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
-    std::invoke(std::forward<F>(task));
+  };
+  if constexpr (std::is_void_v<decltype(call())>) {
+    call();
     return absl::OkStatus();
   } else {
-    return std::invoke(std::forward<F>(task));
+    return call();
   }
 }
 

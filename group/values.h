@@ -16,9 +16,18 @@
 #include <vector>
 
 #include "cohort/group/task.h"
+#include "cohort/group/types.h"
 #include "cohort/group/value_task.h"
 
 namespace cohort {
+
+// How a call runs its functions.
+struct RunOptions {
+  // How many of them run at once; at least 1. The others wait for their turn,
+  // in the order of the arguments. With a limit, functions must not wait for
+  // one another.
+  int limit = kUnlimited;
+};
 
 namespace group_internal {
 
@@ -64,7 +73,7 @@ struct Values {
     tasks.push_back(MakeValueTask(std::move(call), slots.back()));
   }
 
-  T Take(int64_t index) {
+  T&& Take(int64_t index) {
     return *std::move(*slots[static_cast<size_t>(index)]);
   }
 };

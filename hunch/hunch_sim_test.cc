@@ -289,6 +289,82 @@ TEST(HunchSimTest, B46_TheDetachedUseNothingOfTheCaller) {
   });
 }
 
+TEST(HunchSimTest, ACancellationThatHasReturnedIsFollowedByNoValues) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    CancelScope returned = WithCancel(Context());
+    Caller canceller([&] {
+      scope.Cancel(No("enough"));
+      returned.Cancel();
+    });
+    auto function = [gate = returned.context()] {
+      gate.AwaitDone();
+      return 1;
+    };
+    EXPECT_EQ(TakeDetached(scope.context(), 1, function, function).status(),
+              No("enough"));
+  });
+}
+
+TEST(HunchSimTest, WithALimitTheFirstErrorReachesWhatHasNotStarted) {
+  Explore(3000, [] {
+    sync::Atomic<int> calls = 0;
+    auto fail = [&calls]() -> absl::StatusOr<int> {
+      return No(std::to_string(++calls));
+    };
+    EXPECT_EQ(All(Context(), {.limit = 1}, fail, fail, fail).status(), No("1"));
+    EXPECT_EQ(calls, 1);
+  });
+}
+
+// Of two errors the first by completion, and no element after it but those of
+// runners that had one already.
+TEST(HunchSimTest, TheFirstErrorEndsForEach) {
+  Explore(4000, [] {
+    Work work;
+    std::vector<int> numbers = {0, 1, 2, 3, 4};
+    sync::Atomic<int> failures = 0;
+    const absl::Status status =
+        ForEach(Context(), {.limit = 2}, numbers,
+                [&](const Context& context, int& number) -> absl::Status {
+                  if (work.Do(context)) return context.status();
+                  ++number;
+                  if (number % 2 != 0) return absl::OkStatus();
+                  ++failures;
+                  return No(std::to_string(number));
+                });
+    EXPECT_TRUE(status == No("2") || status == No("4")) << status;
+    EXPECT_GE(failures, 1);
+    EXPECT_LE(failures, 2);
+  });
+}
+
+TEST(HunchSimTest, ForEachAgainstACancellation) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    sync::Atomic<int> successes = 0;
+    const absl::Status status =
+        ForEach(scope.context(), {.limit = 2}, std::vector<int>(4),
+                [&](const Context& context, int) -> absl::Status {
+                  sync::Point("running");
+                  if (context.done()) return context.status();
+                  ++successes;
+                  return absl::OkStatus();
+                });
+    EXPECT_EQ(status, successes == 4 ? absl::OkStatus() : No("enough"));
+  });
+}
+
+TEST(HunchSimTest, EveryMapOfThreeOnTwoRunners) {
+  ExploreAll(Quiescent(sim::Strategy::PreemptionBounded(1)), [] {
+    const std::vector<int> numbers = {1, 2, 3};
+    EXPECT_EQ(*Map(Context(), {.limit = 2}, numbers,
+                   [](int number) { return 10 * number; }),
+              (std::vector<int>{10, 20, 30}));
+  });
+}
+
 TEST(HunchSimTest, B48_EmptyAndZeroInputsAreAnswered) {
   Explore(100, [] {
     EXPECT_TRUE(All(Context()).ok());

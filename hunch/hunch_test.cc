@@ -1,14 +1,24 @@
 #include "cohort/hunch/hunch.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <deque>
+#include <forward_list>
 #include <functional>
 #include <limits>
+#include <list>
 #include <memory>
+#include <ranges>
+#include <set>
+#include <span>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,7 +30,10 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/test_util.h"
+#include "cohort/group/test_util.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
 
 namespace cohort::hunch {
@@ -28,6 +41,12 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Caller;
+using ::cohort::testing::Countdown;
+using ::cohort::testing::Fail;
+using ::cohort::testing::FailAsConst;
+using ::cohort::testing::Failed;
+using ::cohort::testing::Succeed;
+using ::cohort::testing::ValueCase;
 
 absl::Status No(const std::string& text) { return absl::NotFoundError(text); }
 
@@ -135,6 +154,297 @@ TEST(AllTest, ARangeIsCopiedOnlyIfItStays) {
   EXPECT_EQ(copies, 2);
   EXPECT_TRUE(All(Context(), std::move(functions)).ok());
   EXPECT_EQ(copies, 2);
+}
+
+TEST(AllTest, WithALimitTheFirstErrorKeepsTheRestFromStarting) {
+  std::vector<std::function<absl::StatusOr<int>()>> functions = {
+      [] { return 1; }, [] { return No("no"); }};
+  functions.resize(100, &MustNotRun);
+  EXPECT_EQ(All(Context(), {.limit = 1}, functions).status(), No("no"));
+  EXPECT_EQ(Last(Context(), 1, {.limit = 1}, functions).status(), No("no"));
+  EXPECT_EQ(Take(Context(), 1, {.limit = 1}, functions)->size(), 1u);
+  EXPECT_EQ(TakeDetached(Context(), 1, {.limit = 1}, functions)->size(), 1u);
+}
+
+TEST(AllTest, TenThatFailWithOneTextAreTenFailures) {
+  std::vector<std::function<absl::StatusOr<int>()>> functions(
+      10, [] { return absl::CancelledError("the same"); });
+  const absl::Status none =
+      Take(Context(), 1, {.tolerate_errors = true}, functions).status();
+  EXPECT_TRUE(absl::IsCancelled(none));
+  EXPECT_TRUE(absl::StrContains(none.message(), "10 error(s) occurred"));
+  functions.push_back([] { return 7; });
+  EXPECT_EQ(
+      Take(Context(), 1, {.tolerate_errors = true}, functions)->front().value,
+      7);
+}
+
+// Values of all types.
+
+template <class T>
+class ValueTypesTest : public ::testing::Test {};
+TYPED_TEST_SUITE(ValueTypesTest, testing::ValueCases);
+
+TYPED_TEST(ValueTypesTest, AFailureAndAValueStayWhatTheyAre) {
+  using T = TypeParam;
+  const auto is = [](const T& value) { return ValueCase<T>::Is(value); };
+  // Two, since libstdc++ has trouble with a tuple of one std::any.
+  const absl::StatusOr<std::tuple<T, T>> two =
+      All(Context(), &Succeed<T>, &Succeed<T>);
+  EXPECT_TRUE(two.ok() && is(std::get<0>(*two)) && is(std::get<1>(*two)));
+  EXPECT_EQ(All(Context(), &Succeed<T>, &Fail<T>).status(), Failed());
+  EXPECT_EQ(All(Context(), &FailAsConst<T>, &Succeed<T>).status(), Failed());
+
+  std::vector<absl::StatusOr<T> (*)()> functions = {&Succeed<T>};
+  const auto call = [](absl::StatusOr<T> (*function)()) { return function(); };
+  const absl::StatusOr<std::vector<T>> all = All(Context(), functions);
+  EXPECT_TRUE(all.ok() && is((*all)[0]));
+  const absl::StatusOr<std::vector<T>> mapped = Map(Context(), functions, call);
+  EXPECT_TRUE(mapped.ok() && is((*mapped)[0]));
+  const auto taken = Take(Context(), 1, functions);
+  EXPECT_TRUE(taken.ok() && is(taken->front().value));
+  const auto last = Last(Context(), 1, functions);
+  EXPECT_TRUE(last.ok() && is(last->front().value));
+
+  functions[0] = &Fail<T>;
+  EXPECT_EQ(All(Context(), functions).status(), Failed());
+  EXPECT_EQ(Map(Context(), functions, call).status(), Failed());
+  EXPECT_EQ(Take(Context(), 1, functions).status(), Failed());
+  EXPECT_EQ(Last(Context(), 1, functions).status(), Failed());
+
+  const absl::StatusOr<T> retried = Retry(Context(), 1, &Succeed<T>);
+  EXPECT_TRUE(retried.ok() && is(*retried));
+  EXPECT_TRUE(absl::IsNotFound(Retry(Context(), 1, &Fail<T>).status()));
+
+  const auto pass = [](T value) -> absl::StatusOr<T> {
+    return absl::StatusOr<T>(absl::in_place, std::move(value));
+  };
+  const absl::StatusOr<T> flown = Waterfall(Context(), &Succeed<T>, pass, pass);
+  EXPECT_TRUE(flown.ok() && is(*flown));
+  EXPECT_EQ(Waterfall(Context(), &Fail<T>, pass, pass).status(), Failed());
+  EXPECT_EQ(Waterfall(
+                Context(), &Succeed<T>,
+                [](const T&) -> absl::StatusOr<T> { return Fail<T>(); }, pass)
+                .status(),
+            Failed());
+}
+
+// ForEach and Map.
+
+// An element that is used where it is, or given away.
+struct Unique {
+  explicit Unique(int n) : number(std::make_unique<int>(n)) {}
+  Unique* operator&() const = delete;
+  std::unique_ptr<int> number;
+};
+
+template <class Container>
+Container Uniques() {
+  Container container;
+  for (int i = 0; i < 100; ++i) container.emplace_back(i);
+  return container;
+}
+
+template <class Container>
+class ForEachTest : public ::testing::Test {};
+using Containers =
+    ::testing::Types<std::vector<Unique>, std::deque<Unique>, std::list<Unique>,
+                     std::forward_list<Unique>>;
+
+template <>
+std::forward_list<Unique> Uniques() {
+  std::forward_list<Unique> container;
+  for (int i = 99; i >= 0; --i) container.emplace_front(i);
+  return container;
+}
+TYPED_TEST_SUITE(ForEachTest, Containers);
+
+TYPED_TEST(ForEachTest, WritesTheElementsOfAContainerThatStays) {
+  auto container = Uniques<TypeParam>();
+  EXPECT_TRUE(ForEach(Context(), {.limit = 3}, container, [](Unique& element) {
+                *element.number *= 2;
+              }).ok());
+  int i = 0;
+  for (const Unique& element : container) {
+    EXPECT_EQ(*element.number, 2 * i++);
+  }
+  EXPECT_EQ(i, 100);
+}
+
+TYPED_TEST(ForEachTest, MovesTheElementsOfAContainerThatIsGivenAway) {
+  const absl::StatusOr<std::vector<Unique>> moved =
+      Map(Context(), {.limit = 3}, Uniques<TypeParam>(),
+          [](Unique element) { return element; });
+  ASSERT_TRUE(moved.ok());
+  ASSERT_EQ(moved->size(), 100u);
+  int i = 0;
+  for (const Unique& element : *moved) EXPECT_EQ(*element.number, i++);
+}
+
+TYPED_TEST(ForEachTest, ReadsTheElementsOfAConstContainer) {
+  const auto container = Uniques<TypeParam>();
+  std::atomic<int> sum{0};
+  EXPECT_TRUE(ForEach(Context(), container,
+                      [&sum](const Context&, const Unique& element) {
+                        static_assert(
+                            std::is_const_v<TypeParam> ||
+                            std::is_same_v<const Unique&, decltype(element)>);
+                        sum += *element.number;
+                      })
+                  .ok());
+  EXPECT_EQ(sum, 4950);
+}
+
+TEST(MapTest, TakesViews) {
+  const std::vector<int> numbers = {1, 2, 3, 4, 5, 6};
+  const auto twice = [](int number) { return 2 * number; };
+  const auto odd = [](int number) { return number % 2 == 1; };
+  using Ints = std::vector<int>;
+  EXPECT_EQ(*Map(Context(), std::span(numbers), twice),
+            (Ints{2, 4, 6, 8, 10, 12}));
+  EXPECT_EQ(*Map(Context(), std::views::iota(1, 4), twice), (Ints{2, 4, 6}));
+  EXPECT_EQ(*Map(Context(), numbers | std::views::transform(twice), twice),
+            (Ints{4, 8, 12, 16, 20, 24}));
+  EXPECT_EQ(*Map(Context(), numbers | std::views::filter(odd), twice),
+            (Ints{2, 6, 10}));
+  EXPECT_EQ(
+      *Map(Context(),
+           numbers | std::views::filter(odd) | std::views::transform(twice),
+           twice),
+      (Ints{4, 12, 20}));
+  EXPECT_EQ(*Map(Context(), std::set<int>{3, 1, 2}, twice), (Ints{2, 4, 6}));
+}
+
+TEST(MapTest, TakesAStream) {
+  // Its elements are one object, which changes.
+  std::istringstream stream("1 2 3 4 5 6 7 8 9");
+  EXPECT_EQ(
+      *Map(Context(), {.limit = 3}, std::ranges::istream_view<int>(stream),
+           [](int number) { return 10 * number; }),
+      (std::vector<int>{10, 20, 30, 40, 50, 60, 70, 80, 90}));
+}
+
+TEST(MapTest, BitsAreReadAndMade) {
+  // Neighbours share their memory, so that these are values.
+  std::vector<bool> bits(1000);
+  for (size_t i = 0; i < bits.size(); ++i) bits[i] = i % 3 == 0;
+  const absl::StatusOr<std::vector<bool>> inverse =
+      Map(Context(), {.limit = 4}, bits, [](auto bit) {
+        static_assert(std::is_same_v<decltype(bit), bool>);
+        return !bit;
+      });
+  ASSERT_TRUE(inverse.ok());
+  bits.flip();
+  EXPECT_EQ(*inverse, bits);
+}
+
+TEST(MapTest, OfNothingIsNothing) {
+  EXPECT_TRUE(Map(Done(No("over")), std::vector<int>(), [](int i) {
+                return i;
+              })->empty());
+  EXPECT_TRUE(ForEach(Done(No("over")), std::list<int>(), [](int) {}).ok());
+}
+
+TEST(MapTest, ADoneContextStartsNothing) {
+  EXPECT_EQ(
+      ForEach(Done(No("over")), std::vector<int>(5), [](int) { MustNotRun(); }),
+      No("over"));
+  EXPECT_EQ(Map(Done(No("over")), std::vector<int>(5),
+                [](int) { return MustNotRun(); })
+                .status(),
+            No("over"));
+}
+
+TEST(MapTest, SoManyRunAtOnce) {
+  // As many as the limit meet; by default, as many as there are CPUs.
+  for (const int limit : {3, MapOptions().limit}) {
+    Countdown all(limit);
+    std::atomic<int> inside{0};
+    EXPECT_TRUE(ForEach(Context(), {.limit = limit},
+                        std::views::iota(0, 100 * limit),
+                        [&](int i) {
+                          EXPECT_LE(++inside, limit);
+                          if (i < limit) {
+                            all.Done();
+                            all.Wait();
+                          }
+                          --inside;
+                        })
+                    .ok());
+  }
+}
+
+TEST(MapTest, TheFirstErrorEndsIt) {
+  std::atomic<int> last{-1};
+  const absl::Status status =
+      ForEach(Context(), {.limit = 1}, std::views::iota(0, 10'000), [&](int i) {
+        last = i;
+        return i == 4321 ? No("no") : absl::OkStatus();
+      });
+  EXPECT_EQ(status, No("no"));
+  EXPECT_EQ(last, 4321);
+  EXPECT_EQ(Map(Context(), {.limit = 4}, std::views::iota(0, 10'000),
+                [](int i) -> absl::StatusOr<int> {
+                  if (i == 4321) return No("no");
+                  return i;
+                })
+                .status(),
+            No("no"));
+}
+
+TEST(MapTest, TheOthersAreToldOfTheFirstError) {
+  Countdown both(2);
+  EXPECT_EQ(ForEach(Context(), {.limit = 2}, std::views::iota(0, 2),
+                    [&](const Context& context, int i) -> absl::Status {
+                      both.Done();
+                      both.Wait();
+                      if (i == 0) return No("no");
+                      context.AwaitDone();
+                      EXPECT_EQ(context.cause(), No("no"));
+                      return context.status();
+                    }),
+            No("no"));
+}
+
+TEST(MapTest, NotOneElementIsBegunAfterACancellation) {
+  CancelScope scope = WithCancel(Context());
+  std::atomic<int> last{-1};
+  EXPECT_EQ(ForEach(scope.context(), {.limit = 1}, std::views::iota(0, 10'000),
+                    [&](int i) {
+                      last = i;
+                      if (i == 5000) scope.Cancel(No("enough"));
+                    }),
+            No("enough"));
+  EXPECT_EQ(last, 5000);
+}
+
+TEST(MapTest, WhatIsCompleteIsNotGivenUpForACancellation) {
+  CancelScope scope = WithCancel(Context());
+  EXPECT_EQ(Map(scope.context(), {.limit = 1}, std::views::iota(0, 1000),
+                [&](int i) {
+                  if (i == 999) scope.Cancel(No("enough"));
+                  return i;
+                })
+                ->size(),
+            1000u);
+}
+
+TEST(MapTest, ElementsMayNest) {
+  const auto count = [](const auto& self, int depth) -> absl::StatusOr<int> {
+    if (depth == 0) return 1;
+    std::atomic<int> total{0};
+    const absl::Status status =
+        ForEach(Context(), {.limit = 3}, std::views::iota(0, 5),
+                [&](int) -> absl::Status {
+                  const absl::StatusOr<int> part = self(self, depth - 1);
+                  if (!part.ok()) return part.status();
+                  total += *part;
+                  return absl::OkStatus();
+                });
+    if (!status.ok()) return status;
+    return total;
+  };
+  EXPECT_EQ(*count(count, 4), 625);
 }
 
 // Take.
@@ -447,7 +757,35 @@ TEST(HunchTest, AnExceptionIsAnError) {
                 [](int) -> int { throw 42; })
                 .status(),
             absl::InternalError("hunch::Waterfall: step 2 threw int"));
+  EXPECT_EQ(ForEach(Context(), std::views::iota(0, 1000),
+                    [](int i) {
+                      if (i == 321) throw std::runtime_error("boom");
+                    }),
+            absl::InternalError(
+                "hunch::ForEach: element 321 threw std::runtime_error: boom"));
 }
+
+#if defined(__linux__)
+
+TEST(HunchTest, AnElementThatEndsItsThreadIsTheError) {
+  const sync::ThreadId self = sync::CurrentThreadId();
+  absl::Notification ended;
+  const absl::Status status =
+      ForEach(Context(), {.limit = 2}, std::views::iota(0, 1000), [&](int) {
+        if (sync::CurrentThreadId() == self) {
+          ended.WaitForNotification();
+          return;
+        }
+        // When the thread has unwound to here.
+        const AtEnd end([&ended] { ended.Notify(); });
+        pthread_exit(nullptr);
+      });
+  EXPECT_TRUE(absl::StartsWith(status.message(), "hunch::ForEach: element "))
+      << status;
+  EXPECT_TRUE(absl::EndsWith(status.message(), " ended its thread")) << status;
+}
+
+#endif
 
 #endif
 
@@ -470,6 +808,9 @@ TEST(HunchDeathTest, ANullFunctionDiesBeforeAnyIsCalled) {
   }
   EXPECT_DEATH(Retry(Context(), 1, functions[1]).IgnoreError(),
                "hunch::Retry: null function");
+  void (*const null)(int) = nullptr;
+  EXPECT_DEATH(ForEach(Context(), std::vector<int>(), null).IgnoreError(),
+               "hunch::ForEach: null function");
   EXPECT_DEATH(Waterfall(Context(), functions[0], std::function<int(int)>())
                    .IgnoreError(),
                "hunch::Waterfall: step 1 is null");
@@ -505,6 +846,11 @@ TEST(HunchDeathTest, ANegativeNumberDies) {
                "-3.*hunch::Last: n");
   EXPECT_DEATH(Retry(Context(), -4, &MustNotRun).IgnoreError(),
                "-4.*hunch::Retry: attempts");
+  EXPECT_DEATH(All(Context(), {.limit = 0}, &MustNotRun).IgnoreError(),
+               "hunch::All: limit");
+  EXPECT_DEATH(ForEach(Context(), {.limit = -1}, std::vector<int>(), [](int) {})
+                   .IgnoreError(),
+               "-1.*hunch::ForEach: limit");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
 #include "cohort/group/batch.h"
+#include "cohort/group/elements.h"
 #include "cohort/group/value_task.h"
 #include "cohort/group/values.h"
 
@@ -20,63 +21,91 @@ namespace cohort::callbacks::internal {
 using group_internal::BatchResult;
 using group_internal::Decision;
 using group_internal::Losers;
-using group_internal::Slot;
+using group_internal::MappedTo;
+using group_internal::ResultOf;
 using group_internal::Task;
 using group_internal::TupleValues;
 using group_internal::Values;
 
 // How each of the functions ended, none of them stopped by another.
 inline std::vector<absl::Status> RunAll(const Context& context,
+                                        RunOptions options,
                                         std::vector<Task> tasks) {
   const size_t count = tasks.size();
   return group_internal::StatusesByIndex(
-      group_internal::RunBatch(context, "callbacks::All", {}, Losers::kJoin,
-                               std::move(tasks)),
+      group_internal::RunBatch(
+          context, {.caller = "callbacks::All", .limit = options.limit},
+          std::move(tasks)),
       count);
 }
 
-template <class T>
-absl::StatusOr<T> Result(const absl::Status& status, Slot<T>& slot) {
-  if (!status.ok()) return status;
-  return *std::move(slot);
-}
-
 template <class... F>
-auto All(const Context& context, TupleValues<F...> values) {
+auto All(const Context& context, RunOptions options, TupleValues<F...> values) {
   [[maybe_unused]] const std::vector<absl::Status> statuses =
-      RunAll(context, std::move(values.tasks));
+      RunAll(context, options, std::move(values.tasks));
   return [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
     return std::tuple<absl::StatusOr<ValueTaskResult<F>>...>(
-        Result(statuses[kIndex], *std::get<kIndex>(values.slots))...);
+        ResultOf(statuses[kIndex], *std::get<kIndex>(values.slots))...);
   }(std::index_sequence_for<F...>());
 }
 
 template <class T>
-std::vector<absl::StatusOr<T>> All(const Context& context, Values<T> values) {
+std::vector<absl::StatusOr<T>> All(const Context& context, RunOptions options,
+                                   Values<T> values) {
   const std::vector<absl::Status> statuses =
-      RunAll(context, std::move(values.tasks));
+      RunAll(context, options, std::move(values.tasks));
   std::vector<absl::StatusOr<T>> results;
   results.reserve(statuses.size());
   for (size_t i = 0; i < statuses.size(); ++i) {
-    results.push_back(Result(statuses[i], *values.slots[i]));
+    results.push_back(ResultOf(statuses[i], *values.slots[i]));
   }
   return results;
 }
 
 template <class T>
 absl::StatusOr<T> Race(const Context& context, const char* caller,
-                       Losers losers, Values<T> values) {
+                       Losers losers, RunOptions options, Values<T> values) {
   if (values.tasks.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(caller, ": there are no functions"));
   }
-  BatchResult result = group_internal::RunBatch(
-      context, caller, {.successes = 1}, losers, std::move(values.tasks));
+  BatchResult result = group_internal::RunBatch(context,
+                                                {.caller = caller,
+                                                 .quorum = {.successes = 1},
+                                                 .losers = losers,
+                                                 .limit = options.limit},
+                                                std::move(values.tasks));
   if (result.decision == Decision::kSuccess) {
-    return values.Take(result.ended.back().index);
+    return absl::StatusOr<T>(absl::in_place,
+                             values.Take(result.ended.back().index));
   }
-  if (!result.cause.ok()) return result.cause;
-  return group_internal::AllFailures(caller, std::move(result.ended));
+  if (!result.cause.ok()) return absl::StatusOr<T>(result.cause);
+  return absl::StatusOr<T>(
+      group_internal::AllFailures(caller, std::move(result.ended)));
+}
+
+// Each element with a result of its own, whatever becomes of the others.
+template <class R, class F>
+auto Map(const Context& context, MapOptions options, R& range,
+         const F& function) {
+  using U = MappedTo<F, R>;
+  group_internal::Elements<R> elements(range);
+  std::vector<absl::StatusOr<U>> results(elements.size());
+  group_internal::RunElements(
+      context,
+      {.caller = "callbacks::Map",
+       .limit = options.limit,
+       .count = elements.size(),
+       .on_failure =
+           [&results](size_t i, absl::Status status) {
+             results[i] = std::move(status);  // as a failure, whatever a U is
+           }},
+      function,
+      [&](const Context& c, size_t i) {
+        return group_internal::CallInto(results[i], function, c, elements[i]);
+      })
+      .IgnoreError();
+  return results;
 }
 
 }  // namespace cohort::callbacks::internal

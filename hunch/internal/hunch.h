@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <optional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +18,7 @@
 #include "cohort/executor/capture.h"
 #include "cohort/group/batch.h"
 #include "cohort/group/core.h"
+#include "cohort/group/elements.h"
 #include "cohort/group/retry.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
@@ -30,6 +31,8 @@ using group_internal::BatchResult;
 using group_internal::CallInto;
 using group_internal::Decision;
 using group_internal::Losers;
+using group_internal::MappedTo;
+using group_internal::ResultOf;
 using group_internal::Slot;
 using group_internal::Task;
 using group_internal::TupleValues;
@@ -42,12 +45,23 @@ struct IndexedValue {
   T value;
 };
 
+struct TakeOptions {
+  // Go on after an error as long as enough functions are left to succeed. If
+  // too many fail, the error has the text of all, the last one first.
+  bool tolerate_errors = false;
+  // As RunOptions::limit.
+  int limit = kUnlimited;
+};
+
 // Runs tasks of which all have to succeed.
 inline absl::StatusOr<BatchResult> RunAll(const Context& context,
                                           const char* caller,
+                                          RunOptions options,
                                           std::vector<Task> tasks) {
   BatchResult result = group_internal::RunBatch(
-      context, caller, {.failures = 1}, Losers::kJoin, std::move(tasks));
+      context,
+      {.caller = caller, .quorum = {.failures = 1}, .limit = options.limit},
+      std::move(tasks));
   if (result.decision == Decision::kFailure) return result.ended.back().status;
   if (!result.cause.ok()) return result.cause;
   return result;
@@ -55,26 +69,70 @@ inline absl::StatusOr<BatchResult> RunAll(const Context& context,
 
 template <class... F>
 absl::StatusOr<std::tuple<ValueTaskResult<F>...>> All(
-    const Context& context, TupleValues<F...> values) {
+    const Context& context, RunOptions options, TupleValues<F...> values) {
   const absl::Status status =
-      RunAll(context, "hunch::All", std::move(values.tasks)).status();
+      RunAll(context, "hunch::All", options, std::move(values.tasks)).status();
   if (!status.ok()) return status;
   return std::apply(
       [](auto&... slot) {
-        return std::tuple<ValueTaskResult<F>...>(*std::move(*slot)...);
+        return absl::StatusOr<std::tuple<ValueTaskResult<F>...>>(
+            absl::in_place, *std::move(*slot)...);
       },
       values.slots);
 }
 
+// The values of slots that all have one.
+template <class Slots, class SlotOf>
+auto ValuesIn(Slots& slots, SlotOf slot_of) {
+  using T = typename std::remove_reference_t<
+      std::invoke_result_t<SlotOf, typename Slots::reference>>::value_type;
+  std::vector<T> values;
+  values.reserve(slots.size());
+  for (auto& slot : slots) values.push_back(*std::move(slot_of(slot)));
+  return absl::StatusOr<std::vector<T>>(absl::in_place, std::move(values));
+}
+
 template <class T>
-absl::StatusOr<std::vector<T>> All(const Context& context, Values<T> values) {
+absl::StatusOr<std::vector<T>> All(const Context& context, RunOptions options,
+                                   Values<T> values) {
   const absl::Status status =
-      RunAll(context, "hunch::All", std::move(values.tasks)).status();
+      RunAll(context, "hunch::All", options, std::move(values.tasks)).status();
   if (!status.ok()) return status;
-  std::vector<T> results;
-  results.reserve(values.slots.size());
-  for (auto& slot : values.slots) results.push_back(*std::move(*slot));
-  return results;
+  return ValuesIn(values.slots, [](auto& slot) -> Slot<T>& { return *slot; });
+}
+
+template <class R, class F>
+absl::Status ForEach(const Context& context, MapOptions options, R& range,
+                     const F& function) {
+  group_internal::Elements<R> elements(range);
+  return group_internal::RunElements(context,
+                                     {.caller = "hunch::ForEach",
+                                      .limit = options.limit,
+                                      .count = elements.size()},
+                                     function, [&](const Context& c, size_t i) {
+                                       return group_internal::CallTask(
+                                           function, c, elements[i]);
+                                     });
+}
+
+template <class R, class F>
+absl::StatusOr<std::vector<MappedTo<F, R>>> Map(const Context& context,
+                                                MapOptions options, R& range,
+                                                const F& function) {
+  group_internal::Elements<R> elements(range);
+  // Not the values themselves: these may not be made without one, and threads
+  // could not write the neighbours of a std::vector<bool>.
+  std::vector<Slot<MappedTo<F, R>>> slots(elements.size());
+  const absl::Status status = group_internal::RunElements(
+      context,
+      {.caller = "hunch::Map",
+       .limit = options.limit,
+       .count = elements.size()},
+      function, [&](const Context& c, size_t i) {
+        return CallInto(slots[i], function, c, elements[i]);
+      });
+  if (!status.ok()) return status;
+  return ValuesIn(slots, [](auto& slot) -> auto& { return slot; });
 }
 
 // The values of those that ended well, from `first` on.
@@ -97,17 +155,20 @@ std::vector<IndexedValue<T>> InOrder(const BatchResult& result, size_t first,
 template <class T>
 absl::StatusOr<std::vector<IndexedValue<T>>> Take(const Context& context,
                                                   const char* caller, int n,
-                                                  bool tolerate_errors,
+                                                  TakeOptions options,
                                                   Losers losers,
                                                   Values<T> values) {
   ABSL_CHECK_GE(n, 0) << caller << ": n";
   const int count = static_cast<int>(values.tasks.size());
   const int wanted = std::min(n, count);
   BatchResult result = group_internal::RunBatch(
-      context, caller,
-      {.successes = wanted,
-       .failures = tolerate_errors ? count - wanted + 1 : 1},
-      losers, std::move(values.tasks));
+      context,
+      {.caller = caller,
+       .quorum = {.successes = wanted,
+                  .failures = options.tolerate_errors ? count - wanted + 1 : 1},
+       .losers = losers,
+       .limit = options.limit},
+      std::move(values.tasks));
   switch (result.decision) {
     case Decision::kNone:
       return result.cause;
@@ -116,17 +177,18 @@ absl::StatusOr<std::vector<IndexedValue<T>>> Take(const Context& context,
     case Decision::kFailure:
       break;
   }
-  if (!tolerate_errors) return result.ended.back().status;
+  if (!options.tolerate_errors) return result.ended.back().status;
   return group_internal::AllFailures(caller, std::move(result.ended));
 }
 
 template <class T>
 absl::StatusOr<std::vector<IndexedValue<T>>> Last(const Context& context, int n,
+                                                  RunOptions options,
                                                   Values<T> values) {
   ABSL_CHECK_GE(n, 0) << "hunch::Last: n";
   const size_t count = values.tasks.size();
   absl::StatusOr<BatchResult> result =
-      RunAll(context, "hunch::Last", std::move(values.tasks));
+      RunAll(context, "hunch::Last", options, std::move(values.tasks));
   if (!result.ok()) return result.status();
   return InOrder(*result, count - std::min(count, static_cast<size_t>(n)),
                  values);
@@ -155,7 +217,8 @@ concept StepAfter = std::move_constructible<F> &&
 template <class F, class... Args>
 absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
                                          F call, Args... args) {
-  if (context.done()) return context.cause();
+  using Result = absl::StatusOr<ValueOf<F, Args...>>;
+  if (context.done()) return Result(context.cause());
   Slot<ValueOf<F, Args...>> slot;
   const absl::Status status = executor_internal::InvokeCapturing(
       [&] {
@@ -163,9 +226,8 @@ absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
                         std::forward<Args>(args)...);
       },
       [&] { return absl::StrCat("hunch::Waterfall: step ", step); });
-  if (group_internal::IsEcho(status, context)) return context.cause();
-  if (!status.ok()) return status;
-  return *std::move(slot);
+  if (group_internal::IsEcho(status, context)) return Result(context.cause());
+  return ResultOf(status, slot);
 }
 
 template <class T>
@@ -176,10 +238,10 @@ absl::StatusOr<T> Flow(const Context&, int, absl::StatusOr<T> value) {
 template <class T, StepAfter<T> Next, class... Rest>
 auto Flow(const Context& context, int step, absl::StatusOr<T> value, Next next,
           Rest... rest) {
-  absl::StatusOr<ValueOf<Next, T>> result =
-      value.ok()
-          ? Step<Next, T>(context, step, std::move(next), *std::move(value))
-          : std::move(value).status();
+  using Result = absl::StatusOr<ValueOf<Next, T>>;
+  Result result = value.ok() ? Step<Next, T>(context, step, std::move(next),
+                                             *std::move(value))
+                             : Result(std::move(value).status());
   return Flow(context, step + 1, std::move(result), std::move(rest)...);
 }
 
