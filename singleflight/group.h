@@ -23,6 +23,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
 #include "cohort/singleflight/internal/flight.h"
@@ -102,6 +103,14 @@ struct Options {
 // thread, or enters itself, is an error (there: callers wait for ever).
 template <class K, class V>
 class Group {
+  static_assert(
+      !internal::MadeFromAStatus<V>,
+      "singleflight::Group: V must not be absl::Status, absl::StatusOr, or "
+      "what "
+      "an absl::Status converts to, since an error would be taken for a value. "
+      "The work's error is the Result's status(): return absl::StatusOr<V>. "
+      "Where it has no value, let V be std::monostate.");
+
  public:
   Group() : Group(Options()) {}
   explicit Group(Options options)
@@ -121,17 +130,18 @@ class Group {
   Result<V> Do(const Context& context, const KeyArg<Q>& key, F work) {
     internal::CheckNotNull(work, "singleflight::Group::Do");
     if (context.done()) return Result<V>(context.cause());
-    auto flight = MakeFlight(key, internal::Flight::Runner::kCaller);
-    const internal::Role role = Join(flight, context, key);
+    internal::Waiter waiter(context);
+    const internal::Role role =
+        Join(waiter, key, internal::Flight::Runner::kCaller);
     if (role == internal::Role::kReenters) {
       return Result<V>(flights_.ReentryError("Do"));
     }
-    internal::Waiter waiter(std::move(flight), context);
-    if (role == internal::Role::kLeads) {
-      flights_.Run(*waiter.flight(), ContextFor<F>(context),
-                   internal::IntoFlight<V>(*waiter.flight(), work));
-    }
-    if (!waiter.Await()) return Result<V>(context.cause());
+    absl::Status status =
+        role == internal::Role::kLeads
+            ? flights_.Lead(waiter, ContextFor<F>(context),
+                            internal::IntoFlight<V>(*waiter.flight(), work))
+            : waiter.Await();
+    if (!status.ok()) return Result<V>(std::move(status));
     return Result<V>(waiter.flight());
   }
 
@@ -142,19 +152,21 @@ class Group {
   Call<V> Start(const Context& context, const KeyArg<Q>& key, F work) {
     internal::CheckNotNull(work, "singleflight::Group::Start");
     if (context.done()) return Call<V>(context.cause());
-    auto flight = MakeFlight(key, internal::Flight::Runner::kExecutor);
-    const internal::Role role = Join(flight, context, key);
+    auto waiter = std::make_unique<internal::Waiter>(context);
+    const internal::Role role =
+        Join(*waiter, key, internal::Flight::Runner::kExecutor);
     if (role == internal::Role::kReenters) {
       return Call<V>(flights_.ReentryError("Start"));
     }
-    auto waiter =
-        std::make_unique<internal::Waiter>(std::move(flight), context);
     if (role == internal::Role::kLeads) {
-      flights_.Start(waiter->flight(), ContextFor<F>(context),
-                     [&flight = *waiter->flight(),
-                      work = std::move(work)](const Context& own) mutable {
-                       return internal::IntoFlight<V>(flight, work)(own);
-                     });
+      flights_.Start(
+          waiter->flight(), ContextFor<F>(context),
+          [&]() -> internal::Flights::Work {
+            return [&flight = *waiter->flight(),
+                    work = std::move(work)](const Context& own) mutable {
+              return internal::IntoFlight<V>(flight, work)(own);
+            };
+          });
     }
     return Call<V>(std::move(waiter));
   }
@@ -176,16 +188,13 @@ class Group {
   }
 
   template <class Q>
-  static sync::RefPtr<internal::Flight> MakeFlight(
-      const Q& key, internal::Flight::Runner runner) {
-    return sync::RefPtr<internal::Flight>::Adopt(
-        new internal::KeyedFlight<V, K>(key, Keys::Hash(key), runner));
-  }
-
-  template <class Q>
-  internal::Role Join(sync::RefPtr<internal::Flight>& flight,
-                      const Context& context, const Q& key) {
-    return flights_.Join(flight, context, Keys::template Same<V>(key));
+  internal::Role Join(internal::Waiter& waiter, const Q& key,
+                      internal::Flight::Runner runner) {
+    return flights_.Join(
+        waiter,
+        sync::RefPtr<internal::Flight>::Adopt(new internal::KeyedFlight<V, K>(
+            key, Keys::Hash(key), runner, flights_.name())),
+        Keys::template Same<V>(key));
   }
 
   internal::Flights flights_;
