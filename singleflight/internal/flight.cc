@@ -105,13 +105,13 @@ bool Flight::Join(Waiter& waiter) {
 
 void Flight::Settle() {
   sync::MutexLock lock(&mutex_);
+  // All is decided before any waiter can see it: the first to be told may
+  // cancel the others. They may be gone then.
   while (!waiters_.empty()) {
     Waiter* const waiter = waiters_.PopFront();
-    // It may be gone after this.
-    waiter->state_.store(
-        waiter->context_.done() ? Waiter::State::kLeft : Waiter::State::kServed,
-        sync::kRelease);
+    if (waiter->context_.done()) waiter->left_.store(true, sync::kRelease);
   }
+  SetEnded();
   changed_.SignalAll();
 }
 
@@ -150,21 +150,25 @@ Waiter::Waiter(const Context& context)
 
 Waiter::~Waiter() {
   on_done_ = DoneCallback();
-  if (flight_ != nullptr && !led_) Leave();
+  if (flight_ != nullptr) Leave();
 }
 
 // What it stops has callbacks, which may destroy the waiter.
 void Waiter::Leave() {
-  if (state_.load(sync::kAcquire) != State::kWaits) return;
+  if (flight_->ended() || left_.load(sync::kAcquire)) return;
   const sync::RefPtr<Flight> flight = flight_;
   {
     sync::MutexLock lock(&flight->mutex_);
-    if (state_.load(sync::kRelaxed) != State::kWaits) return;
+    if (flight->ended() || left_.load(sync::kRelaxed)) return;
     flight->waiters_.Remove(this);
-    state_.store(State::kLeft, sync::kRelease);
+    left_.store(true, sync::kRelease);
     if (!flight->waiters_.empty()) return;
   }
   flight->Stop(NobodyWaits());
+}
+
+bool Waiter::Waits() const {
+  return !flight_->ended() && !left_.load(sync::kAcquire) && !context_.done();
 }
 
 absl::Status Waiter::Await() {
@@ -193,8 +197,7 @@ absl::Status Waiter::Await() {
 }
 
 absl::Status Waiter::Verdict() const {
-  if (state_.load(sync::kAcquire) == State::kLeft) return context_.cause();
-  return Echo();
+  return left_.load(sync::kAcquire) ? context_.cause() : Echo();
 }
 
 absl::Status Waiter::Echo() const {
@@ -376,7 +379,6 @@ absl::Status Flights::Lead(
     Waiter& waiter, const Context* values,
     absl::FunctionRef<absl::Status(const Context&)> work) {
   Run(*waiter.flight_, values, work);
-  waiter.led_ = true;
   return waiter.Echo();
 }
 
@@ -409,18 +411,19 @@ void Flights::End(Flight& flight, bool has_context) {
     scope.swap(flight.scope_);
   }
   sync::Point("flight.end");
-  bool awaited = flight.runner_ == Flight::Runner::kExecutor;
   {
     Shard& shard = ShardOf(flight.hash_);
     sync::MutexLock lock(&shard.mutex);
     shard.running.Remove(&flight);
     if (flight.listed_) shard.Unlist(shard.table.find(&flight));
-    flight.SetEnded();
-    awaited |= flight.shared_;
+    if (flight.shared_ || flight.runner_ == Flight::Runner::kExecutor) {
+      flight.Settle();
+    } else {
+      flight.SetEnded();
+    }
     shard.WakeIfEmpty();
   }
   // The group may be gone from here on.
-  if (awaited) flight.Settle();
 }
 
 // A call on its way to the executor, and there. One that never runs ends all

@@ -5,7 +5,6 @@
 #define COHORT_SINGLEFLIGHT_INTERNAL_FLIGHT_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -69,8 +68,8 @@ class Flight : public CallNode, public sync::ListHook<Flight> {
   void Begin(Waiter& waiter);
   // Another waiter. False if it is too late for that.
   bool Join(Waiter& waiter);
-  // Decides for each waiter which came first, the end of the call or that of
-  // its context, and wakes them.
+  // Ends the call: decides for each waiter which came first, this end or that
+  // of its context, and wakes them.
   void Settle();
 
   // False if it has been stopped, or nobody waits for it any more.
@@ -112,9 +111,7 @@ class Waiter : public sync::ListHook<Waiter> {
   const Context& context() const { return context_; }
 
   // Whether it is still open how this ends.
-  bool Waits() const {
-    return state_.load(sync::kAcquire) == State::kWaits && !context_.done();
-  }
+  bool Waits() const;
 
   // Blocks until the call or the context has ended. OK if what came of the call
   // is for this caller. Else the cause of its context, if that has ended first,
@@ -126,8 +123,6 @@ class Waiter : public sync::ListHook<Waiter> {
   friend class Flight;
   friend class Flights;
 
-  enum class State : uint8_t { kWaits, kServed, kLeft };
-
   // Of no call any more, unless it has been served. May be the end of this.
   void Leave();
   // What Await returns when all is decided.
@@ -137,12 +132,12 @@ class Waiter : public sync::ListHook<Waiter> {
 
   const Context context_;
   sync::RefPtr<Flight> flight_;
-  // Changes under the lock of the call.
-  sync::Atomic<State> state_{State::kWaits};
+  // Set under the lock of the call, before that has ended. Who has not left by
+  // then is served.
+  sync::Atomic<bool> left_{false};
   // Set by the end of the context and by the joining of a call. Whichever is
   // the second of these sees to the leaving.
   sync::Atomic<bool> met_{false};
-  bool led_ = false;  // has run the call itself
   DoneCallback on_done_;
 };
 

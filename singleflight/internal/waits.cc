@@ -39,6 +39,7 @@ NestedWait::~NestedWait() {
 const CallNode* NestedWait::Begin() {
   Graph& graph = TheGraph();
   sync::MutexLock lock(&graph.mutex);
+  if (!waiter_.Waits()) return nullptr;
   const uint64_t search = ++graph.searches;
   for (CallNode* call : inside_) {
     // Of one that is over, a context has been kept.

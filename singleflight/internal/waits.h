@@ -29,8 +29,9 @@ class NestedWait {
   NestedWait(const NestedWait&) = delete;
   NestedWait& operator=(const NestedWait&) = delete;
 
-  // Null where it may begin, which it has then. Else the one of `inside` that
-  // the call would be waiting for, in the end. To be called once.
+  // Null where it may begin, which it has then, or is over already. Else the
+  // one of `inside` that the call would be waiting for, in the end. To be
+  // called once.
   const CallNode* Begin();
 
  private:
