@@ -58,7 +58,7 @@ class Permit;
 //
 // From golang.org/x/sync/semaphore.Weighted; Resize is marusama/semaphore's
 // SetLimit. What differs: errors are causes; a grant is not taken back because
-// the context ends at the same time; the size may be asked for, and changed;
+// the context ends after it; the size may be asked for, and changed;
 // misuse leaves nothing changed.
 class Weighted {
  public:

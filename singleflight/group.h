@@ -61,18 +61,25 @@ struct Options {
 // Abseil's containers, with which it shares heterogeneous lookup: where K is a
 // std::string, a key may be an absl::string_view. (The hash is seeded, so keys
 // from outside do no harm. Comparing runs under a lock.) V may be of any type
-// that can be moved: all callers of a call are given one and the same.
+// that can be moved: all callers of a call are given one and the same. Only
+// what an absl::Status converts to does not compile, since an error would be
+// taken for a value there; where the work has no value, V is std::monostate.
 //
 // Blocks?        Do, until the call has ended: the caller's own work, on its
 //                thread, or that of another. A caller who waits announces it
 //                with a BlockingScope. The destructor. Nothing else.
-// Cancellation?  A caller belongs to a call until its context ends. One who
-//                waits then leaves at once, with the cause. The work has a
-//                context of its own, with the values of the one who started it
-//                and no deadline, which ends when the last of its callers has
-//                left: no caller can take the result from the others. Who comes
-//                after that starts a new call, also while the old one still
-//                runs. A context that is done on entry starts nothing.
+// Cancellation?  A caller belongs to a call until its context ends. One that
+//                waits then leaves at once, with the cause. Whichever comes
+//                first decides what a waiter is given, whenever it wakes: the
+//                end of the call, or that of its own context. So no result
+//                follows a Cancel that has returned, and none is taken back by
+//                a later one. The work has a context of its own, with the
+//                values of the caller that started it and no deadline, which
+//                ends when the last of its callers has left: no caller can take
+//                the result from the others. A caller that comes later starts a
+//                new call, also while the old one still runs. A context that is
+//                done on entry starts nothing, and nor does the executor where
+//                the contexts of all callers have ended.
 // Order?         None between keys. For a key, who comes first starts the call.
 // On error?      It goes to all callers, as a value does, and the next one
 //                starts a new call. (CANCELLED is the cause to a caller whose
@@ -82,8 +89,15 @@ struct Options {
 //                exceptions: that terminates the process. Do and Start inside
 //                the work of the same key, which would wait for themselves,
 //                return FAILED_PRECONDITION: on its thread, and wherever its
-//                context went. (Two calls that wait for each other's keys wait
-//                for ever, as any two things do that wait for each other.)
+//                context went. So does a Do or Call::Wait inside work that
+//                would close a circle of calls, of any length and of whatever
+//                groups, that wait for each other's keys: see below.
+//                If there is no memory, a call throws std::bad_alloc and has
+//                changed nothing; only where it is the context of the work that
+//                cannot be made, it is as if the work had thrown that. If an
+//                executor's Submit throws, so does Start, and a caller that has
+//                joined in the meantime is given INTERNAL, as are all callers
+//                of work that an executor has taken and drops.
 // Thread safety  All methods, from any thread, and inside calls. Unrelated keys
 //                seldom meet in a lock. A V is read by all who share it.
 // Memory order   What happened before the Do or Start that started a call is
@@ -96,11 +110,22 @@ struct Options {
 //
 // Bad input dies before anything changes: null work.
 //
+// Circles: before a wait begins inside work, on its thread or with its context,
+// the waits that have begun are followed from the call that is wanted. If they
+// lead back to that work, the wait is refused, and what the other calls of the
+// circle are given is up to the work that is told. A wait whose context has
+// ended is no part of a circle, and nor is a call that was started and is not
+// waited for. Only waits inside work pay for this: they share one lock. What is
+// not seen is work that waits on a thread of its own, without its context:
+// there its own deadline frees the waiter, but not the thread that runs the
+// work.
+//
 // From golang.org/x/sync/singleflight.Group. What differs, and why: callers
 // have a context, and can leave (there: all wait for the slowest, and each
 // program has its own way out); the value has a type; a panic is an error
 // (there: it takes all callers with it, or the process); a call that ends its
-// thread, or enters itself, is an error (there: callers wait for ever).
+// thread, or enters itself, or is one of a circle, is an error (there: callers
+// wait for ever).
 template <class K, class V>
 class Group {
   static_assert(

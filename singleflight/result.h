@@ -23,7 +23,8 @@ class Group;
 
 // What came of a call: the value that all its callers share, or an error, which
 // may be the caller's own (its context has ended). Cheap to copy. The value
-// lives as long as any of its results, and may outlive the group.
+// lives as long as any of its results, and may outlive the group: keep the
+// Result where the value is to stay.
 //
 // Blocks?        Never.
 // Thread safety  Const methods, from any thread. The value is shared: what is
@@ -92,7 +93,10 @@ class [[nodiscard]] Result {
 //
 // Blocks?        Wait, until the call or the context of Start has ended; it
 //                announces that with a BlockingScope.
-// Cancellation?  When the context of Start ends, it leaves the call.
+// Cancellation?  When the context of Start ends, it leaves the call. See Group
+//                for what comes first.
+// On error?      Wait inside work that waits for this call returns
+//                FAILED_PRECONDITION, and does not leave it.
 // Thread safety  Wait and Poll, from any thread.
 // Destruction    Leaves the call: what nobody wants is cancelled. May outlive
 //                the group.
