@@ -271,6 +271,17 @@ TEST(CyclicBarrierTest, AResetDuringTheActionLetsItFinishAlone) {
   EXPECT_EQ(rounds, 2);
 }
 
+TEST(CyclicBarrierTest, AnActionThatFailsAfterAResetBreaksNothingMore) {
+  CyclicBarrier* self = nullptr;
+  CyclicBarrier barrier(1, [&self] {
+    self->Reset();
+    return absl::DataLossError("action");
+  });
+  self = &barrier;
+  EXPECT_EQ(barrier.Await(Context()).status(), absl::DataLossError("action"));
+  EXPECT_FALSE(barrier.broken());
+}
+
 // Whether or not the party has noticed yet.
 TEST(CyclicBarrierTest, NobodyIsLetThroughAfterACancelThatHasReturned) {
   for (int i = 0; i < 200; ++i) {

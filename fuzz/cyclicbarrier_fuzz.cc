@@ -203,10 +203,11 @@ class Model {
       Check(*index >= 0 && *index < program_.parties, "an index is one");
       Add(left_[static_cast<size_t>(*index)], 1);
       Check(Get(succeeded_) > 0, "the action has succeeded");
-      if (cancelled != nullptr && Get(*cancelled) != 0) {
-        Check(
-            ActedBetween(came, Get(*cancelled), *index + 1 == program_.parties),
-            "nobody is let through after a cancel that has returned");
+      // Whoever acts has arrived, and is not parked.
+      if (cancelled != nullptr && Get(*cancelled) != 0 &&
+          *index + 1 < program_.parties) {
+        Check(SucceededBetween(came, Get(*cancelled)),
+              "nobody is let through after a cancel that has returned");
       }
       return;
     }
@@ -219,12 +220,13 @@ class Model {
           "an error says why");
   }
 
-  // Whether an action has succeeded then, or begun to where it is that of the
-  // one who asks.
-  bool ActedBetween(int from, int to, bool acts) const {
+  // Whether an action has, of a round to which somebody came after `from`.
+  bool SucceededBetween(int from, int to) const {
     for (size_t round = 0; round < kMaxRounds; ++round) {
-      if (Get(ended_[round]) == 0 || Get(began_[round]) < from) continue;
-      if (Get(acts ? began_[round] : ended_[round]) < to) return true;
+      if (Get(began_[round]) > from && Get(ended_[round]) != 0 &&
+          Get(ended_[round]) < to) {
+        return true;
+      }
     }
     return false;
   }
