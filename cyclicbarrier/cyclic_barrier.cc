@@ -1,6 +1,5 @@
 #include "cohort/cyclicbarrier/cyclic_barrier.h"
 
-#include <memory>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -8,7 +7,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "cohort/context/context.h"
 #include "cohort/context/context_wait.h"
 #include "cohort/executor/capture.h"
@@ -19,106 +17,128 @@
 namespace cohort::cyclicbarrier {
 namespace {
 
-absl::Status Broken(absl::string_view what, const absl::Status& why) {
-  return absl::AbortedError(
-      absl::StrCat("the barrier is broken: ", what, ": ", why.message()));
-}
+constexpr const char* kLeft = "a party has left";
 
 }  // namespace
 
 CyclicBarrier::CyclicBarrier(Action action, int parties)
-    : parties_(parties),
-      action_(std::move(action)),
-      round_(std::make_shared<Round>()) {
+    : parties_(parties), action_(std::move(action)) {
   ABSL_CHECK_GE(parties, 1) << "cyclicbarrier::CyclicBarrier";
   ABSL_CHECK(action_ != nullptr) << "cyclicbarrier::CyclicBarrier: null action";
 }
 
 CyclicBarrier::~CyclicBarrier() {
   sync::MutexLock lock(&mutex_);
-  ABSL_CHECK(round_->outcome.has_value() || round_->arrived == 0)
-      << "cyclicbarrier::CyclicBarrier is destroyed with " << round_->arrived
+  ABSL_CHECK_EQ(arrived_, 0)
+      << "cyclicbarrier::CyclicBarrier is destroyed with " << arrived_
       << " waiting";
 }
 
+absl::Status CyclicBarrier::Outcome::ToStatus() const {
+  if (broken_by == nullptr) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("the barrier is broken: ", broken_by,
+                                         why.ok() ? "" : ": ", why.message()));
+}
+
 absl::StatusOr<int> CyclicBarrier::Await(const Context& context) {
-  std::shared_ptr<Round> round;
+  Party party(context);
   int index = 0;
+  bool acts = false;
   {
     ContextWait wait(context, mutex_, changed_);
     BlockingScope blocking;
     sync::MutexLock lock(&mutex_);
     ABSL_CHECK(actor_ != sync::CurrentThreadId())
         << "cyclicbarrier::CyclicBarrier::Await inside the action";
-    while (actor_.has_value() && !round_->outcome.has_value() &&
-           !context.done()) {
+    while (actor_.has_value() && !broken_.has_value() && !context.done()) {
       wait.Block();
     }
     if (context.done()) return context.cause();
-    if (round_->outcome.has_value()) return *round_->outcome;
-    round = round_;
-    index = round->arrived++;
+    if (broken_.has_value()) return broken_->ToStatus();
+    parties_here_.PushBack(&party);
+    index = arrived_++;
     if (index + 1 == parties_) {
-      actor_ = sync::CurrentThreadId();
+      const Outcome outcome = Judge();
+      acts = outcome.broken_by == nullptr;
+      if (acts) {
+        actor_ = sync::CurrentThreadId();
+        party.context = nullptr;
+      } else {
+        End(outcome);
+      }
     } else {
-      while (!round->outcome.has_value() && !context.done()) {
+      while (!party.outcome.has_value() && !context.done()) {
         wait.Block();
       }
-      if (!round->outcome.has_value()) {
-        End(Broken("a party has left", context.cause()));
+      if (!party.outcome.has_value()) {
+        End({.broken_by = kLeft, .why = context.cause()});
       }
     }
   }
-  if (index + 1 == parties_) {
-    absl::Status status = RunAction(*round);
+  if (acts) {
+    absl::Status status = RunAction(party);
     if (!status.ok()) return status;
   }
   // It does not change any more.
-  if (round->outcome->ok()) return index;
-  return context.done() ? context.cause() : *round->outcome;
+  if (party.outcome->broken_by == nullptr) return index;
+  return context.done() ? context.cause() : party.outcome->ToStatus();
 }
 
-absl::Status CyclicBarrier::RunAction(Round& round) {
-  // Unless it says otherwise.
-  absl::Status status = absl::InternalError("it has ended its thread");
+absl::Status CyclicBarrier::RunAction(const Party& actor) {
+  absl::Status status;
+  bool returned = false;
   {
     const absl::Cleanup end = [&] {
       sync::MutexLock lock(&mutex_);
       actor_.reset();
-      if (round.outcome.has_value()) {  // broken meanwhile
+      if (actor.outcome.has_value()) {  // broken meanwhile
         changed_.SignalAll();
+      } else if (!returned) {
+        End({.broken_by = "its action did not return"});
+      } else if (!status.ok()) {
+        End({.broken_by = "its action failed", .why = status});
       } else {
-        End(status.ok() ? status : Broken("its action failed", status));
+        End(Judge());
       }
     };
     status = executor_internal::InvokeCapturing(
         [this] { return action_(); },
         [] { return "cyclicbarrier::CyclicBarrier: the action"; });
+    returned = true;
   }
   return status;
 }
 
 void CyclicBarrier::Reset() {
   sync::MutexLock lock(&mutex_);
-  if (!round_->outcome.has_value()) {
-    End(absl::AbortedError("the barrier is broken: it was reset"));
-  }
-  round_ = std::make_shared<Round>();
+  if (!broken_.has_value()) End({.broken_by = "it was reset"});
+  broken_.reset();
 }
 
 int CyclicBarrier::waiting() const {
   sync::MutexLock lock(&mutex_);
-  return round_->outcome.has_value() ? 0 : round_->arrived;
+  return arrived_;
 }
 
 bool CyclicBarrier::broken() const {
   sync::MutexLock lock(&mutex_);
-  return round_->outcome.has_value();
+  return broken_.has_value();
 }
 
-void CyclicBarrier::End(const absl::Status& outcome) {
-  round_->outcome = outcome;
-  if (outcome.ok()) round_ = std::make_shared<Round>();
+CyclicBarrier::Outcome CyclicBarrier::Judge() const {
+  for (const Party* party = parties_here_.front(); party != nullptr;
+       party = parties_here_.Next(party)) {
+    if (party->context != nullptr && party->context->done()) {
+      return {.broken_by = kLeft, .why = party->context->cause()};
+    }
+  }
+  return {};
+}
+
+void CyclicBarrier::End(const Outcome& outcome) {
+  while (!parties_here_.empty()) parties_here_.PopFront()->outcome = outcome;
+  arrived_ = 0;
+  if (outcome.broken_by != nullptr) broken_ = outcome;
   changed_.SignalAll();
 }
 

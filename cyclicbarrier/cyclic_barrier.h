@@ -16,7 +16,6 @@
 
 #include <concepts>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -26,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
 
@@ -45,18 +45,23 @@ concept BarrierAction = std::invocable<F&> &&
 //
 // Blocks?        Await does, until all have arrived and the action has ended;
 //                it announces it with a BlockingScope. Nothing else does.
-// Cancellation?  Who has arrived, and whose context ends, returns at once and
-//                breaks the round, also while another one runs the action. Who
-//                runs it, finishes it first. Who has not arrived, because his
-//                context was done before or while the action of the round
-//                before ran, breaks nothing.
+// Cancellation?  A party that has arrived, and whose context ends, returns at
+//                once and breaks the round, also while another one runs the
+//                action. A Cancel that has returned is final: no arrival and no
+//                end of an action after it lets that party through, and the
+//                action is not run for its round. The party that runs it
+//                finishes it first, and is then let through with the others. A
+//                thread that has not arrived, because its context was done
+//                before or while the action of the round before ran, breaks
+//                nothing.
 // Order?         Parties leave in any order. Who comes while the action runs is
 //                of a later round, and waits for its beginning.
 // On error?      A broken round is ABORTED, with the reason in its text. Whose
 //                own context has ended gets the cause instead, and whoever ran
 //                the action what that returned; an exception that leaves it is
 //                kInternal. From then on Await fails with the same ABORTED,
-//                until Reset.
+//                until Reset. If there is no memory for a wait, Await throws
+//                std::bad_alloc, and has not arrived.
 // Thread safety  All methods, from any thread. One action runs at a time.
 // Memory order   What happened before an Await is visible to the action of its
 //                round, and that, to whoever returns an index from that round.
@@ -98,11 +103,21 @@ class CyclicBarrier {
  private:
   using Action = absl::AnyInvocable<absl::Status()>;
 
-  // Kept by whoever has arrived in it: by the time they wake there may be
-  // another.
-  struct Round {
-    int arrived = 0;
-    std::optional<absl::Status> outcome = std::nullopt;  // none while it lasts
+  // What came of a round. Kept in parts, and put together by those who return
+  // it, so that a round ends without allocating.
+  struct Outcome {
+    const char* broken_by = nullptr;  // null: it has passed
+    absl::Status why = absl::OkStatus();
+    absl::Status ToStatus() const;
+  };
+
+  // Whoever has arrived in a round. On the stack of its Await: the end of the
+  // round leaves what came of it there, since there may be another round by the
+  // time that it is read.
+  struct Party : sync::ListHook<Party> {
+    explicit Party(const Context& its) : context(&its) {}
+    const Context* context;          // null for who acts: that is let finish
+    std::optional<Outcome> outcome;  // none while the round lasts
   };
 
   CyclicBarrier(Action action, int parties);
@@ -125,17 +140,23 @@ class CyclicBarrier {
   }
 
   // Returns what came of it, and ends its round unless that is broken.
-  absl::Status RunAction(Round& round);
+  absl::Status RunAction(const Party& actor);
   // Ends the present round.
-  void End(const absl::Status& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(const Outcome& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How it would end if all have arrived: broken, if the context of a party has
+  // ended, whether or not that party has woken.
+  Outcome Judge() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int parties_;
   Action action_;  // used by the actor alone
 
   mutable sync::Mutex mutex_;
   sync::CondVar changed_;
-  // Over only if it is broken: one that has passed makes way for the next.
-  std::shared_ptr<Round> round_ ABSL_GUARDED_BY(mutex_);
+  // The parties of the present round, as they came.
+  sync::LinkedList<Party> parties_here_ ABSL_GUARDED_BY(mutex_);
+  int arrived_ ABSL_GUARDED_BY(mutex_) = 0;  // how many there are
+  // What has broken the barrier, until Reset.
+  std::optional<Outcome> broken_ ABSL_GUARDED_BY(mutex_);
   // Who runs the action.
   std::optional<sync::ThreadId> actor_ ABSL_GUARDED_BY(mutex_);
 };

@@ -205,6 +205,51 @@ TEST(CyclicBarrierSimTest, ADeadlineRacesWithTheLastArrival) {
   });
 }
 
+// Whoever comes after the cancel finds the round broken, or nobody in it, and
+// acts for no one.
+void TheOtherComesAfterACancel() {
+  CancelScope scope = WithCancel(Context());
+  CancelScope alone = WithCancel(Context());
+  int acted = 0;
+  CyclicBarrier barrier(2, [&acted] { ++acted; });
+  Caller cancelled([&] {
+    EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
+    alone.Cancel(absl::NotFoundError("alone"));
+  });
+  scope.Cancel(Cause());
+  const absl::Status status = barrier.Await(alone.context()).status();
+  EXPECT_TRUE(absl::IsAborted(status) || absl::IsNotFound(status)) << status;
+  cancelled.Join();
+  EXPECT_EQ(acted, 0);
+}
+
+TEST(CyclicBarrierSimTest, NobodyIsLetThroughAfterACancelThatHasReturned) {
+  sim::Explore({.schedules = 5000}, TheOtherComesAfterACancel);
+}
+
+TEST(CyclicBarrierSimTest, TheActionLetsNobodyThroughAfterACancel) {
+  sim::Explore({.schedules = 3000}, [] {
+    CancelScope scope = WithCancel(Context());
+    CyclicBarrier barrier(2, [&scope] { scope.Cancel(Cause()); });
+    Caller cancelled(
+        [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
+    Await([&] { return barrier.waiting() == 1; });
+    EXPECT_TRUE(absl::IsAborted(barrier.Await(Context()).status()));
+    EXPECT_TRUE(barrier.broken());
+  });
+}
+
+// Whoever acts is not parked, and ends what it does.
+TEST(CyclicBarrierSimTest, WhoActsIsLetThroughWithAllOthers) {
+  sim::Explore({.schedules = 3000}, [] {
+    CancelScope scope = WithCancel(Context());
+    CyclicBarrier barrier(2, [&scope] { scope.Cancel(Cause()); });
+    Caller first([&] { EXPECT_EQ(*barrier.Await(Context()), 0); });
+    Await([&] { return barrier.waiting() == 1; });
+    EXPECT_EQ(*barrier.Await(scope.context()), 1);
+  });
+}
+
 // Also those who learn of it from another one.
 TEST(CyclicBarrierSimTest, AllWhoseContextEndsAreToldWhy) {
   sim::Explore({.schedules = 3000}, [] {
@@ -337,6 +382,10 @@ TEST(CyclicBarrierProof, ACancellationAndTheLastArrival) {
     CancelScope scope = WithCancel(Context());
     OneGivesUp(scope.context(), [&] { scope.Cancel(Cause()); });
   });
+}
+
+TEST(CyclicBarrierProof, NobodyIsLetThroughAfterACancelThatHasReturned) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), TheOtherComesAfterACancel);
 }
 
 TEST(CyclicBarrierProof, AResetAndARound) {

@@ -271,6 +271,34 @@ TEST(CyclicBarrierTest, AResetDuringTheActionLetsItFinishAlone) {
   EXPECT_EQ(rounds, 2);
 }
 
+TEST(CyclicBarrierTest, AnActionThatFailsAfterAResetBreaksNothingMore) {
+  CyclicBarrier* self = nullptr;
+  CyclicBarrier barrier(1, [&self] {
+    self->Reset();
+    return absl::DataLossError("action");
+  });
+  self = &barrier;
+  EXPECT_EQ(barrier.Await(Context()).status(), absl::DataLossError("action"));
+  EXPECT_FALSE(barrier.broken());
+}
+
+// Whether or not the party has noticed yet.
+TEST(CyclicBarrierTest, NobodyIsLetThroughAfterACancelThatHasReturned) {
+  for (int i = 0; i < 200; ++i) {
+    CancelScope scope = WithCancel(Context());
+    std::atomic<int> acted = 0;
+    CyclicBarrier barrier(2, [&acted] { ++acted; });
+    Caller first(
+        [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
+    Await([&] { return barrier.waiting() == 1; });
+    scope.Cancel(Cause());
+    EXPECT_EQ(barrier.Await(Context()).status(),
+              Broken("a party has left: the test says so"));
+    first.Join();
+    EXPECT_EQ(acted, 0);
+  }
+}
+
 #ifdef ABSL_HAVE_EXCEPTIONS
 
 TEST(CyclicBarrierTest, B59_AnActionThatThrowsReleasesTheOthers) {
@@ -294,7 +322,7 @@ TEST(CyclicBarrierTest, B59_AnActionThatEndsItsThreadReleasesTheOthers) {
   CyclicBarrier barrier(2, [] { pthread_exit(nullptr); });
   Caller first([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
-              Broken("its action failed: it has ended its thread"));
+              Broken("its action did not return"));
   });
   Await([&] { return barrier.waiting() == 1; });
   Caller last([&] { (void)barrier.Await(Context()); });

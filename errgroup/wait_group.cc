@@ -28,8 +28,16 @@ void WaitGroup::Add(int delta) {
   ABSL_CHECK(sum >= 0 && sum <= std::numeric_limits<int>::max())
       << "errgroup::WaitGroup::Add(" << delta << ") on a count of " << count_;
   count_ = sum;
+  if (count_ != 0) return;
+  Waiter* next = nullptr;
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = next) {
+    next = waiters_.Next(waiter);
+    if (waiter->context.done()) continue;  // on its way out
+    waiters_.Remove(waiter);
+    waiter->released = true;
+  }
   // Under the lock, so that the waiter cannot destroy what is signalled.
-  if (count_ == 0) changed_.SignalAll();
+  changed_.SignalAll();
 }
 
 void WaitGroup::Error(absl::Status error) {
@@ -42,9 +50,14 @@ absl::Status WaitGroup::Wait(const Context& context) {
   ContextWait wait(context, mutex_, changed_);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
-  while (count_ != 0) {
-    if (context.done()) return context.cause();
-    wait.Block();
+  if (count_ != 0) {
+    Waiter waiter(context);
+    waiters_.PushBack(&waiter);
+    while (!waiter.released && !context.done()) wait.Block();
+    if (!waiter.released) {
+      waiters_.Remove(&waiter);
+      return context.cause();
+    }
   }
   return MultiError(errors_);
 }

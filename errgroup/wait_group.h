@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 
 namespace cohort::errgroup {
@@ -29,10 +30,14 @@ namespace cohort::errgroup {
 // A counter of work, with a list of errors. Starts nothing itself.
 //
 // Blocks?        Wait does, announced with a BlockingScope.
-// Cancellation?  Of the wait alone, through the context it is given.
+// Cancellation?  Of the wait alone, through the context it is given. Whichever
+//                comes first decides a wait, whenever it wakes: the count's way
+//                to 0, or the end of its context. So after a Cancel that has
+//                returned, no Done lets it return anything but the cause.
 // Order?         Errors are kept in the order of the Error calls.
 // On error?      Wait returns OK for none, the error itself for one, and
-//                MultiError of them for more. They are never reset.
+//                MultiError of them for more. They are never reset. What throws
+//                for want of memory has changed nothing.
 // Thread safety  All methods, from any thread. As with every counter, an Add
 //                that starts from 0 must happen before the Wait that is to see
 //                it.
@@ -71,9 +76,17 @@ class WaitGroup {
   std::vector<absl::Status> errors() const;
 
  private:
+  struct Waiter : sync::ListHook<Waiter> {
+    explicit Waiter(const Context& its) : context(its) {}
+    const Context& context;
+    bool released = false;
+  };
+
   mutable sync::Mutex mutex_;
   sync::CondVar changed_;
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Those who have found a count that was not 0, and have not been released.
+  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);
   std::vector<absl::Status> errors_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -135,6 +135,36 @@ TEST(WaitGroupSimTest, OnlyTheContextEndsTheWait) {
   });
 }
 
+// Time passes when nobody can do anything else: the waiter sleeps by then.
+TEST(WaitGroupSimTest, NoDoneEndsAWaitAfterACancelThatHasReturned) {
+  sim::Explore({.schedules = 3000, .time = sim::Time::kQuiescent}, [] {
+    WaitGroup group;
+    CancelScope scope = WithCancel(Context());
+    group.Add(1);
+    Caller cancelled([&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
+    Caller stays([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    sync::SleepFor(absl::Milliseconds(1));
+    scope.Cancel(kStop);
+    group.Done();
+  });
+}
+
+// Nor does a cancel end one that comes after it, whoever wakes first.
+TEST(WaitGroupSimTest, NoCancelEndsAWaitAfterADoneThatHasReturned) {
+  sim::Explore({.schedules = 3000, .time = sim::Time::kQuiescent}, [] {
+    WaitGroup group;
+    CancelScope scope = WithCancel(Context());
+    group.Add(1);
+    Caller waiter(
+        [&] { EXPECT_EQ(group.Wait(scope.context()), absl::OkStatus()); });
+    sync::SleepFor(absl::Milliseconds(1));
+    group.Done();
+    group.Add(1);  // the next round is not this one's
+    scope.Cancel(kStop);
+    group.Done();
+  });
+}
+
 TEST(WaitGroupSimTest, ADeadlineEndsTheWait) {
   sim::Explore({.schedules = 2000}, [] {
     WaitGroup group;

@@ -6,6 +6,7 @@
 // anything else. Where as many wait by then as make a round, they were
 // forgotten.
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +36,9 @@ using fuzz::RunThreads;
 using sim::Check;
 
 constexpr absl::Duration kFar = absl::Hours(1);
+constexpr size_t kMaxThreads = 4;
 constexpr size_t kMaxOps = 6;  // of a thread
+constexpr size_t kMaxRounds = kMaxThreads * kMaxOps;
 
 // The program.
 
@@ -67,7 +70,8 @@ struct Program {
 Program Parse(sim::ByteStream& stream) {
   Program program;
   program.parties = 1 + stream.Below(3);
-  program.threads.resize(static_cast<size_t>(1 + stream.Below(4)));
+  program.threads.resize(
+      1 + static_cast<size_t>(stream.Below(static_cast<int>(kMaxThreads))));
   program.acts.resize(static_cast<size_t>(stream.Below(4)));
   for (Act& act : program.acts) {
     act = static_cast<Act>(stream.Below(static_cast<int>(Act::kCount)));
@@ -105,7 +109,7 @@ class Model {
 
   void RunThread(size_t index) {
     for (const Op& op : program_.threads[index]) {
-      RunOp(op, scopes_[index].context());
+      RunOp(op, index);
     }
   }
 
@@ -133,6 +137,7 @@ class Model {
   absl::Status RunAction() {
     Check(Add(acting_, 1) == 1, "one action runs at a time");
     const size_t round = rounds_.Write()++;
+    began_[round] = Add(now_, 1);
     const Act act =
         round < program_.acts.size() ? program_.acts[round] : Act::kOk;
     if (act == Act::kSleep) sync::SleepFor(kMoment);
@@ -142,11 +147,13 @@ class Model {
     if (act == Act::kThrow) throw std::runtime_error("boom");
 #endif
     if (act == Act::kFail || act == Act::kThrow) return kFailure;
+    ended_[round] = Add(now_, 1);
     Add(succeeded_, 1);
     return absl::OkStatus();
   }
 
-  void RunOp(const Op& op, const Context& own) {
+  void RunOp(const Op& op, size_t index) {
+    const Context& own = scopes_[index].context();
     switch (op.kind) {
       case OpKind::kEnd:
       case OpKind::kCount:
@@ -158,11 +165,13 @@ class Model {
         Await(WithTimeout(Context(), kMoment, kLate));
         break;
       case OpKind::kAwaitCancellable:
-        Await(own);
+        Await(own, &cancelled_[index]);
         break;
-      case OpKind::kCancel:
-        scopes_[op.number % scopes_.size()].Cancel(kCancelled);
+      case OpKind::kCancel: {
+        const size_t whose = op.number % scopes_.size();
+        if (scopes_[whose].Cancel(kCancelled)) cancelled_[whose] = Add(now_, 1);
         break;
+      }
       case OpKind::kReset:
         barrier_.Reset();
         break;
@@ -180,10 +189,12 @@ class Model {
   }
 
   void Await(const CancelScope& scope) { Await(scope.context()); }
-  void Await(const Context& parent) {
+  // `cancelled`: when a cancel of `parent` has returned, if it has.
+  void Await(const Context& parent, const Note* cancelled = nullptr) {
     CancelScope hour = WithTimeout(parent, kFar, kForgotten);
     const Context& context = hour.context();
     const bool was_done = context.done();
+    const int came = Add(now_, 1);
     Add(inside_, 1);
     const absl::StatusOr<int> index = barrier_.Await(context);
     const int inside = Add(inside_, -1) + 1;
@@ -192,6 +203,12 @@ class Model {
       Check(*index >= 0 && *index < program_.parties, "an index is one");
       Add(left_[static_cast<size_t>(*index)], 1);
       Check(Get(succeeded_) > 0, "the action has succeeded");
+      // Whoever acts has arrived, and is not parked.
+      if (cancelled != nullptr && Get(*cancelled) != 0 &&
+          *index + 1 < program_.parties) {
+        Check(SucceededBetween(came, Get(*cancelled)),
+              "nobody is let through after a cancel that has returned");
+      }
       return;
     }
     if (index.status() == kForgotten) {
@@ -203,6 +220,17 @@ class Model {
           "an error says why");
   }
 
+  // Whether an action has, of a round to which somebody came after `from`.
+  bool SucceededBetween(int from, int to) const {
+    for (size_t round = 0; round < kMaxRounds; ++round) {
+      if (Get(began_[round]) > from && Get(ended_[round]) != 0 &&
+          Get(ended_[round]) < to) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   const Program& program_;
   CyclicBarrier barrier_;
   std::vector<CancelScope> scopes_;  // one for each thread
@@ -210,7 +238,11 @@ class Model {
   Note inside_{0};
   Note acting_{0};
   Note succeeded_{0};
-  sync::Shared<size_t> rounds_;  // of the action, one after the other
+  Note now_{0};  // counts what happens
+  std::array<Note, kMaxThreads> cancelled_{};
+  std::array<Note, kMaxRounds> began_{};
+  std::array<Note, kMaxRounds> ended_{};  // where it has succeeded
+  sync::Shared<size_t> rounds_;           // of the action, one after the other
 };
 
 void Run(sim::ByteStream& stream) {

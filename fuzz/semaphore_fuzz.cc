@@ -7,7 +7,7 @@
 // or ends, and who asks for too many has a deadline. So whatever hangs is the
 // library's.
 
-#include <atomic>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,9 +29,11 @@ namespace cohort::semaphore {
 namespace {
 
 using fuzz::kMoment;
+using fuzz::Note;
 using fuzz::RunThreads;
 using sim::Check;
 
+constexpr size_t kMaxThreads = 4;
 constexpr size_t kMaxOps = 6;  // of a thread
 
 // The program.
@@ -66,7 +68,8 @@ struct Program {
 Program Parse(sim::ByteStream& stream) {
   Program program;
   program.size = 1 + stream.Below(4);
-  program.threads.resize(static_cast<size_t>(1 + stream.Below(4)));
+  program.threads.resize(
+      1 + static_cast<size_t>(stream.Below(static_cast<int>(kMaxThreads))));
   for (std::vector<Op>& ops : program.threads) {
     while (ops.size() < kMaxOps) {
       Op op;
@@ -98,7 +101,7 @@ class Model {
   }
 
   void RunThread(size_t index) {
-    Thread thread{.context = scopes_[index].context()};
+    Thread thread{.index = index, .context = scopes_[index].context()};
     for (const Op& op : program_.threads[index]) RunOp(op, thread);
     GiveBack(thread);
     MakeLarge(thread);
@@ -115,6 +118,7 @@ class Model {
 
  private:
   struct Thread {
+    size_t index;
     Context context;
     int64_t held = 0;
     std::optional<Permit> permit = std::nullopt;  // or by number
@@ -147,7 +151,7 @@ class Model {
         semaphore_.Resize(op.n % program_.size);
         break;
       case OpKind::kCancel:
-        scopes_[static_cast<size_t>(op.n) % scopes_.size()].Cancel(kCancelled);
+        Cancel(static_cast<size_t>(op.n) % scopes_.size());
         break;
       case OpKind::kSleep:
         sync::SleepFor(kMoment);
@@ -155,6 +159,20 @@ class Model {
       case OpKind::kLook:
         Look(thread);
         break;
+    }
+  }
+
+  // A thread that sleeps below that scope, and cannot have been served when the
+  // cancel has returned, is not served by that call any more.
+  void Cancel(size_t index) {
+    Waiting& waiting = waiting_[index];
+    const int call = waiting.call.Get();
+    // Then all that are in the middle of a call sleep.
+    const bool all_sleep = semaphore_.waiters() == acquiring_.Get();
+    if (!scopes_[index].Cancel(kCancelled)) return;
+    if (all_sleep && call == waiting.call.Get() &&
+        out_.Get() + waiting.for_n.Get() > program_.size) {
+      waiting.in_vain.Set(true);
     }
   }
 
@@ -169,6 +187,13 @@ class Model {
       context = deadline->context();
     }
     const bool was_done = context.done();
+    Waiting& waiting = waiting_[thread.index];
+    waiting.in_vain.Set(false);
+    if (op.context == ContextKind::kScope) {
+      waiting.for_n.Set(op.n);
+    }
+    waiting.call.Add(1);
+    acquiring_.Add(1);
     absl::Status status;
     if (op.kind == OpKind::kAcquire) {
       status = semaphore_.Acquire(context, op.n);
@@ -177,8 +202,13 @@ class Model {
       status = permit.status();
       if (permit.ok()) thread.permit = *std::move(permit);
     }
+    acquiring_.Add(-1);
+    waiting.call.Add(1);
+    waiting.for_n.Set(0);
     if (status.ok()) {
       Check(!was_done, "a context that is done takes nothing");
+      Check(!waiting.in_vain.Get(),
+            "a cancel that has returned is followed by no grant");
       Took(op.n, thread);
     } else {
       Check(context.done(), "only the context ends it");
@@ -189,7 +219,7 @@ class Model {
   void Took(int64_t n, Thread& thread) {
     Check(n <= program_.size, "nobody has more than there are");
     thread.held = n;
-    const int64_t all = out_.fetch_add(n, std::memory_order_relaxed) + n;
+    const int64_t all = out_.Add(n);
     Check(all <= program_.size, "never more than the size");
     if (n == program_.size) {
       ++guarded_.Write();
@@ -200,7 +230,7 @@ class Model {
 
   void GiveBack(Thread& thread) {
     const int64_t n = std::exchange(thread.held, 0);
-    out_.fetch_sub(n, std::memory_order_relaxed);
+    out_.Add(-n);
     if (thread.permit.has_value()) {
       Check(thread.permit->count() == n, "a permit knows its number");
       thread.permit.reset();
@@ -228,8 +258,14 @@ class Model {
   const Program& program_;
   Weighted semaphore_;
   std::vector<CancelScope> scopes_;  // one for each thread
-  // No business of the simulator's: it adds no steps, and orders nothing.
-  std::atomic<int64_t> out_{0};
+  Note<int64_t> out_;
+  struct Waiting {
+    Note<int> call;  // changes when one begins or ends
+    Note<int64_t> for_n;
+    Note<bool> in_vain;
+  };
+  std::array<Waiting, kMaxThreads> waiting_;  // by thread
+  Note<int64_t> acquiring_;
   // Written by who holds all permits, read by who holds some.
   sync::Shared<int> guarded_;
 };

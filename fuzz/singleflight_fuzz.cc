@@ -2,9 +2,10 @@
 // is the program: who calls for which key, with work that calls for others,
 // waits, leaves, forgets, fails; its front is the schedule.
 //
-// No program can hang by what it says: work waits only for greater keys, or for
-// newer calls of its own, and at its end it needs nobody. So whatever hangs is
-// the library's.
+// No program can hang by what it says: at its end work needs nobody, and calls
+// that would wait for each other are told. So whatever hangs is the library's.
+// In some programs, work waits only for greater keys, or for newer calls of its
+// own: there are no circles in these, and none may be found.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
@@ -86,6 +88,7 @@ struct Request {
   Note<bool> destroyed;
   Note<bool> delivered;  // somebody has the result
   Note<bool> alone;      // and was told to be the only one
+  Note<int> ended_at;    // its own work, by the clock of the model
   // Written by the caller, then by the work, read by all who are given it.
   sync::Shared<int> data;
 };
@@ -93,6 +96,7 @@ struct Request {
 struct Program {
   int executor = 0;
   bool deadline = false;
+  bool circles = false;  // there may be some
   std::deque<Request> requests;
   std::vector<std::vector<Op>> threads;
 };
@@ -104,7 +108,9 @@ class Parser {
 
   void Parse() {
     program_.executor = stream_.Below(3);
-    program_.deadline = stream_.Below(2) == 1;
+    const int flags = stream_.Below(4);
+    program_.deadline = (flags & 1) != 0;
+    program_.circles = (flags & 2) != 0;
     const int threads = 1 + stream_.Below(3);
     for (int i = 0; i < threads; ++i) {
       program_.threads.push_back(Ops(/*least_key=*/0, /*inside=*/false));
@@ -122,7 +128,7 @@ class Parser {
     request.takes_context = (flags & 4) == 0;
     request.end =
         static_cast<End>(stream_.Below(static_cast<int>(End::kCount)));
-    request.ops = Ops(request.key, /*inside=*/true);
+    request.ops = Ops(program_.circles ? 0 : request.key, /*inside=*/true);
     return &request;
   }
 
@@ -217,7 +223,7 @@ class Model {
       for (const Kept& kept : of_thread) {
         const std::optional<Result<Value>> result = kept.call.Poll();
         Check(result.has_value(), "no call outlives its group");
-        CheckResult(*kept.request, *result, kept.before, nullptr);
+        CheckKept(kept, *result, nullptr);
       }
     }
     kept_.clear();
@@ -292,6 +298,7 @@ class Model {
     at_once_[request.key].Add(-1);
     running_.Add(-1);
     request.ended.Set(true);
+    request.ended_at.Set(now_.Add(1));
     switch (request.end) {
       case End::kFail:
         return absl::DataLossError("boom");
@@ -334,6 +341,7 @@ class Model {
           Check(!was_done || result.status() == own.cause(),
                 "and is the cause");
           CheckResult(request, result, before, self);
+          if (!request.started.Get()) CheckNotCancelled(request, result);
           break;
         }
         case OpKind::kStart:
@@ -350,14 +358,12 @@ class Model {
         }
         case OpKind::kWait:
           if (kept.empty()) break;
-          CheckResult(*kept.back().request, kept.back().call.Wait(),
-                      kept.back().before, self);
+          CheckKept(kept.back(), kept.back().call.Wait(), self);
           break;
         case OpKind::kPoll:
           if (kept.empty()) break;
           if (const auto result = kept.back().call.Poll(); result.has_value()) {
-            CheckResult(*kept.back().request, *result, kept.back().before,
-                        self);
+            CheckKept(kept.back(), *result, self);
           }
           break;
         case OpKind::kAbandon:
@@ -371,7 +377,10 @@ class Model {
           break;
         case OpKind::kCancel:
           leaves_.Add(kMaxRequests);
-          scopes_[static_cast<size_t>(op.number)].Cancel(CauseOf(op.number));
+          if (scopes_[static_cast<size_t>(op.number)].Cancel(
+                  CauseOf(op.number))) {
+            cancelled_at_[op.number].Set(now_.Add(1));
+          }
           break;
         case OpKind::kSleep:
           sync::SleepFor(kMoment);
@@ -410,6 +419,20 @@ class Model {
         [token = std::move(token)]() mutable { return token(nullptr); });
   }
 
+  void CheckKept(const Kept& kept, const Result<Value>& result,
+                 const Request* self) {
+    CheckResult(*kept.request, result, kept.before, self);
+    CheckNotCancelled(*kept.request, result);
+  }
+
+  // Of a request that has waited.
+  void CheckNotCancelled(const Request& request, const Result<Value>& result) {
+    if (!result.ok() || request.scope < 0) return;
+    const int cancelled_at = cancelled_at_[request.scope].Get();
+    Check(cancelled_at == 0 || result->request().ended_at.Get() < cancelled_at,
+          "no result comes after a cancel that has returned");
+  }
+
   // `before`: whose results somebody had when the request was made. `self`: the
   // work that made it, if some did.
   void CheckResult(const Request& request, const Result<Value>& result,
@@ -431,7 +454,12 @@ class Model {
     }
     switch (result.status().code()) {
       case absl::StatusCode::kFailedPrecondition:
-        Check(self != nullptr, "only work enters its own call");
+        Check(self != nullptr || program_.circles,
+              "only work enters its own call");
+        Check(program_.circles ||
+                  absl::StrContains(result.status().message(),
+                                    "inside the call of the same key"),
+              "there is no circle");
         break;
       case absl::StatusCode::kDataLoss:
       case absl::StatusCode::kInternal:
@@ -464,6 +492,8 @@ class Model {
   Note<int> functors_;
   Note<int> leaves_;  // by then, or just about to
   Note<int> forgets_;
+  Note<int> now_;  // counts what happens
+  Note<int> cancelled_at_[kScopes];
   Note<bool> closing_;
   Note<bool> gone_;
 };

@@ -38,25 +38,15 @@ Weighted::~Weighted() {
 
 absl::Status Weighted::Acquire(const Context& context, int64_t n) {
   Checked("Acquire", n);
+  if (TryTake(n, context)) return absl::OkStatus();
   if (context.done()) return context.cause();
-  int64_t free = free_.load(kRelaxed);
-  while (n <= free) {
-    if (free_.compare_exchange_weak(free, free - n, kAcquire, kRelaxed)) {
-      return absl::OkStatus();
-    }
-  }
-  Waiter waiter;
-  waiter.wanted = n;
-  {
-    sync::MutexLock lock(&mutex_);
-    Close();
-    waiters_.PushBack(&waiter);
-    Settle();
-    if (waiter.granted) return absl::OkStatus();
-  }
+  Waiter waiter(context, n);
   ContextWait wait(context, mutex_, waiter.changed);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
+  Close();
+  waiters_.PushBack(&waiter);
+  Settle();
   while (!waiter.granted && !context.done()) wait.Block();
   if (waiter.granted) return absl::OkStatus();
   Close();
@@ -66,7 +56,7 @@ absl::Status Weighted::Acquire(const Context& context, int64_t n) {
 }
 
 absl::StatusOr<Permit> Weighted::AcquirePermit(const Context& context,
-                                               int64_t n) {
+                                               int64_t n) & {
   absl::Status status = Acquire(context, n);
   if (!status.ok()) return status;
   return Permit(this, n);
@@ -74,22 +64,10 @@ absl::StatusOr<Permit> Weighted::AcquirePermit(const Context& context,
 
 bool Weighted::TryAcquire(int64_t n) {
   Checked("TryAcquire", n);
-  int64_t free = free_.load(kRelaxed);
-  while (free != kClosed) {
-    if (n > free) return false;
-    if (free_.compare_exchange_weak(free, free - n, kAcquire, kRelaxed)) {
-      return true;
-    }
-  }
-  sync::MutexLock lock(&mutex_);
-  Close();
-  const bool taken = n <= spare_ && !HasQueue();
-  if (taken) spare_ -= n;
-  Settle();
-  return taken;
+  return TryTake(n, Context());
 }
 
-std::optional<Permit> Weighted::TryAcquirePermit(int64_t n) {
+std::optional<Permit> Weighted::TryAcquirePermit(int64_t n) & {
   if (!TryAcquire(n)) return std::nullopt;
   return Permit(this, n);
 }
@@ -137,6 +115,24 @@ int64_t Weighted::waiters() const {
   return count;
 }
 
+// In this order: whoever sees a permit sees that its context had ended before
+// that came.
+bool Weighted::TryTake(int64_t n, const Context& context) {
+  int64_t free = free_.load(kAcquire);
+  while (free != kClosed) {
+    if (n > free || context.done()) return false;
+    if (free_.compare_exchange_weak(free, free - n, kAcquire, kAcquire)) {
+      return true;
+    }
+  }
+  sync::MutexLock lock(&mutex_);
+  Close();
+  const bool taken = n <= spare_ && !HasQueue() && !context.done();
+  if (taken) spare_ -= n;
+  Settle();
+  return taken;
+}
+
 void Weighted::Close() {
   const int64_t free = free_.exchange(kClosed, kAcquire);
   if (free != kClosed) spare_ = free;
@@ -146,7 +142,9 @@ void Weighted::Settle() {
   Waiter* waiter = waiters_.front();
   while (waiter != nullptr) {
     Waiter* const next = waiters_.Next(waiter);
-    if (waiter->wanted <= spare_) {
+    if (waiter->context.done()) {
+      // On its way out.
+    } else if (waiter->wanted <= spare_) {
       spare_ -= waiter->wanted;
       waiters_.Remove(waiter);
       waiter->granted = true;
@@ -162,7 +160,9 @@ void Weighted::Settle() {
 bool Weighted::HasQueue() const {
   for (const Waiter* waiter = waiters_.front(); waiter != nullptr;
        waiter = waiters_.Next(waiter)) {
-    if (waiter->wanted <= size_.load(kRelaxed)) return true;
+    if (waiter->wanted <= size_.load(kRelaxed) && !waiter->context.done()) {
+      return true;
+    }
   }
   return false;
 }

@@ -35,14 +35,18 @@ class Permit;
 //                they announce it with a BlockingScope. Nothing else does.
 // Cancellation?  A blocked Acquire ends with its context, and those behind it
 //                move up. With a context that is done already it fails, even if
-//                there are permits. Where a grant and the end of the context
-//                meet, the grant wins.
+//                there are permits. A Cancel that has returned is final:
+//                permits that come after it go to the next in line, whether or
+//                not the cancelled call has woken. Permits that came before it
+//                stay. Where the two meet, either is the outcome.
 // Order?         Strictly first come, first served: a small request does not
 //                overtake a large one, which might wait for ever then. So
 //                TryAcquire fails while anybody waits. Only requests for more
 //                than the size hold nobody up: Resize can serve them, but no
 //                Release.
-// On error?      Acquire returns the cause of its context, and nothing else.
+// On error?      Acquire returns the cause of its context, and nothing else. If
+//                there is no memory for a wait, it throws std::bad_alloc, and
+//                nothing has changed.
 // Thread safety  All methods, from any thread; permits belong to no thread.
 // Memory order   What happened before a Release is visible to those whom its
 //                permits go to.
@@ -54,7 +58,7 @@ class Permit;
 //
 // From golang.org/x/sync/semaphore.Weighted; Resize is marusama/semaphore's
 // SetLimit. What differs: errors are causes; a grant is not taken back because
-// the context ends at the same time; the size may be asked for, and changed;
+// the context ends after it; the size may be asked for, and changed;
 // misuse leaves nothing changed.
 class Weighted {
  public:
@@ -67,11 +71,12 @@ class Weighted {
   absl::Status Acquire(const Context& context, int64_t n = 1);
 
   // The same with permits that go back by themselves.
-  absl::StatusOr<Permit> AcquirePermit(const Context& context, int64_t n = 1);
+  // The semaphore outlives them, so it is no temporary.
+  absl::StatusOr<Permit> AcquirePermit(const Context& context, int64_t n = 1) &;
 
   // Takes `n` permits if they are there and nobody waits.
   [[nodiscard]] bool TryAcquire(int64_t n = 1);
-  [[nodiscard]] std::optional<Permit> TryAcquirePermit(int64_t n = 1);
+  [[nodiscard]] std::optional<Permit> TryAcquirePermit(int64_t n = 1) &;
 
   // Gives `n` permits back, to those who wait in the order in which they came.
   void Release(int64_t n = 1);
@@ -87,13 +92,20 @@ class Weighted {
 
  private:
   struct Waiter : sync::ListHook<Waiter> {
-    int64_t wanted = 0;
+    Waiter(const Context& its_context, int64_t n)
+        : context(its_context), wanted(n) {}
+    const Context& context;
+    const int64_t wanted;
     bool granted = false;
     sync::CondVar changed;
   };
 
   // No number of free permits: they are counted in spare_ just now.
   static constexpr int64_t kClosed = std::numeric_limits<int64_t>::min();
+
+  // Takes `n` permits if they are there, nobody waits, and `context` is not
+  // done.
+  bool TryTake(int64_t n, const Context& context);
 
   // Whatever needs the lock is between these two: Close takes the free permits
   // away from those who need none, and Settle hands them to who waits, or back.

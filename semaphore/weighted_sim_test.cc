@@ -252,6 +252,92 @@ TEST(WeightedSimTest, AGrantBeforeTheCancellationStays) {
   });
 }
 
+// A cancel that has returned is final, whoever would grant after it.
+
+TEST(WeightedSimTest, NoReleaseServesAfterACancelThatHasReturned) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller waiter(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
+    scope.Cancel(Cause());
+    semaphore.Release();
+    waiter.Join();
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, NoResizeServesAfterACancelThatHasReturned) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(0);
+    CancelScope scope = WithCancel(Context());
+    Caller waiter(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
+    scope.Cancel(Cause());
+    semaphore.Resize(1);
+    waiter.Join();
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, WhoLeavesServesNobodyAfterACancelThatHasReturned) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope first = WithCancel(Context());
+    CancelScope second = WithCancel(Context());
+    Caller large(
+        [&] { EXPECT_EQ(semaphore.Acquire(first.context(), 2), Cause()); });
+    Await([&] { return semaphore.waiters() == 1; });
+    Caller small(
+        [&] { EXPECT_EQ(semaphore.Acquire(second.context()), Cause()); });
+    second.Cancel(Cause());
+    first.Cancel(Cause());
+    large.Join();
+    small.Join();
+    EXPECT_EQ(semaphore.in_use(), 1);
+  });
+}
+
+// Nor do permits wait until who was cancelled has noticed.
+TEST(WeightedSimTest, TheNextInLineIsServedInPlaceOfACancelledOne) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller first(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
+    Await([&] { return semaphore.waiters() == 1; });
+    Caller second([&] {
+      EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+      semaphore.Release();
+    });
+    scope.Cancel(Cause());
+    semaphore.Release();
+    // By now it holds nobody up.
+    EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
+    semaphore.Release();
+    first.Join();
+    second.Join();
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedSimTest, WhoeverTriesPassesACancelledOne) {
+  sim::Explore({.schedules = 3000}, [] {
+    Weighted semaphore(2);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller large(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 2), Cause()); });
+    Await([&] { return semaphore.waiters() == 1; });
+    EXPECT_FALSE(semaphore.TryAcquire());
+    scope.Cancel(Cause());
+    EXPECT_TRUE(semaphore.TryAcquire());
+  });
+}
+
 TEST(WeightedSimTest, TwoOfThreeWaitersGiveUp) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(2);
@@ -419,6 +505,7 @@ TEST(WeightedSimTest, ABlockedAcquireIsAnnounced) {
 struct Model {
   int64_t size = 0;
   int64_t in_use = 0;
+  bool cancelled = false;
 
   friend bool operator==(const Model&, const Model&) = default;
 };
@@ -448,6 +535,23 @@ class Recorded {
           return true;
         });
   }
+  // The same with a context that Cancel ends: true if it has got them.
+  bool AcquireOrNot(int64_t n) {
+    return history_.Call(
+        absl::StrCat("Acquire or not ", n),
+        [&] { return semaphore_.Acquire(scope_.context(), n).ok(); },
+        [n](Model& model, bool granted) {
+          if (!granted) return model.cancelled;
+          if (model.cancelled || model.in_use + n > model.size) return false;
+          model.in_use += n;
+          return true;
+        });
+  }
+  void Cancel() {
+    history_.Call(
+        "Cancel", [&] { scope_.Cancel(); },
+        [](Model& model) { model.cancelled = true; });
+  }
   void Release(int64_t n) {
     history_.Call(
         absl::StrCat("Release ", n), [&] { semaphore_.Release(n); },
@@ -467,6 +571,7 @@ class Recorded {
 
  private:
   Weighted semaphore_;
+  CancelScope scope_ = WithCancel(Context());
   sim::History<Model> history_;
 };
 
@@ -515,6 +620,30 @@ TEST(WeightedSimTest, IsLinearizableWhereSomeWait) {
   });
 }
 
+TEST(WeightedSimTest, IsLinearizableWhereSomeAreCancelled) {
+  sim::Explore({.schedules = 10'000}, [] {
+    Recorded semaphore(2);
+    semaphore.Acquire(2);
+    {
+      Caller one([&] {
+        if (semaphore.AcquireOrNot(2)) semaphore.Release(2);
+      });
+      Caller two([&] {
+        semaphore.Acquire(1);
+        semaphore.InUse();
+        semaphore.Release(1);
+      });
+      Caller canceller([&] {
+        semaphore.Cancel();
+        semaphore.Release(1);
+      });
+      semaphore.Release(1);
+      if (semaphore.AcquireOrNot(1)) semaphore.Release(1);
+    }
+    semaphore.Check();
+  });
+}
+
 // Complete searches.
 
 // T1 has seen that there is no permit, T2 releases one and finds nobody, T1
@@ -556,6 +685,21 @@ TEST(WeightedProof, AnAcquireACancellationAndARelease) {
         if (semaphore.Acquire(scope.context()).ok()) semaphore.Release();
       });
       Caller canceller([&] { scope.Cancel(Cause()); });
+      semaphore.Release();
+    }
+    ExpectUnused(semaphore);
+  });
+}
+
+TEST(WeightedProof, NoReleaseServesAfterACancelThatHasReturned) {
+  ExploreAll(sim::Strategy::DepthFirst(), [] {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    {
+      Caller waiter(
+          [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
+      scope.Cancel(Cause());
       semaphore.Release();
     }
     ExpectUnused(semaphore);

@@ -76,6 +76,28 @@ TEST(WeightedTest, ADoneContextTakesNothing) {
   EXPECT_EQ(semaphore.in_use(), 0);
 }
 
+// Whether or not the waiter has noticed yet.
+TEST(WeightedTest, ACancelThatHasReturnedIsNotFollowedByAGrant) {
+  for (int i = 0; i < 200; ++i) {
+    Weighted semaphore(1);
+    ASSERT_TRUE(semaphore.TryAcquire());
+    CancelScope scope = WithCancel(Context());
+    Caller waiter(
+        [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
+    Await([&] { return semaphore.waiters() == 1; });
+    scope.Cancel(Cause());
+    if (i % 2 == 0) {
+      semaphore.Release();
+      EXPECT_TRUE(semaphore.TryAcquire());
+    } else {
+      semaphore.Resize(2);
+      EXPECT_TRUE(semaphore.TryAcquire());
+    }
+    waiter.Join();
+    EXPECT_EQ(semaphore.in_use(), i % 2 == 0 ? 1 : 2);
+  }
+}
+
 TEST(WeightedTest, AReleaseGoesToWhoWaits) {
   Weighted semaphore(1);
   ASSERT_TRUE(semaphore.TryAcquire());
@@ -349,7 +371,8 @@ TEST(WeightedDeathTest, B24_MisuseDiesBeforeAnythingChanges) {
   EXPECT_DEATH(Weighted(-1), "\\(-1 vs\\. 0\\).*Weighted::Weighted");
   EXPECT_DEATH((void)Weighted(2).Acquire(Context(), -5),
                "\\(-5 vs\\. 0\\).*Weighted::Acquire");
-  EXPECT_DEATH((void)Weighted(2).AcquirePermit(Context(), -5),
+  Weighted named(2);
+  EXPECT_DEATH((void)named.AcquirePermit(Context(), -5),
                "\\(-5 vs\\. 0\\).*Weighted::Acquire");
   EXPECT_DEATH((void)Weighted(2).Acquire(Done(), -5),
                "\\(-5 vs\\. 0\\).*Weighted::Acquire");

@@ -23,6 +23,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
 #include "cohort/singleflight/internal/flight.h"
@@ -60,18 +61,25 @@ struct Options {
 // Abseil's containers, with which it shares heterogeneous lookup: where K is a
 // std::string, a key may be an absl::string_view. (The hash is seeded, so keys
 // from outside do no harm. Comparing runs under a lock.) V may be of any type
-// that can be moved: all callers of a call are given one and the same.
+// that can be moved: all callers of a call are given one and the same. Only
+// what an absl::Status converts to does not compile, since an error would be
+// taken for a value there; where the work has no value, V is std::monostate.
 //
 // Blocks?        Do, until the call has ended: the caller's own work, on its
 //                thread, or that of another. A caller who waits announces it
 //                with a BlockingScope. The destructor. Nothing else.
-// Cancellation?  A caller belongs to a call until its context ends. One who
-//                waits then leaves at once, with the cause. The work has a
-//                context of its own, with the values of the one who started it
-//                and no deadline, which ends when the last of its callers has
-//                left: no caller can take the result from the others. Who comes
-//                after that starts a new call, also while the old one still
-//                runs. A context that is done on entry starts nothing.
+// Cancellation?  A caller belongs to a call until its context ends. One that
+//                waits then leaves at once, with the cause. Whichever comes
+//                first decides what a waiter is given, whenever it wakes: the
+//                end of the call, or that of its own context. So no result
+//                follows a Cancel that has returned, and none is taken back by
+//                a later one. The work has a context of its own, with the
+//                values of the caller that started it and no deadline, which
+//                ends when the last of its callers has left: no caller can take
+//                the result from the others. A caller that comes later starts a
+//                new call, also while the old one still runs. A context that is
+//                done on entry starts nothing, and nor does the executor where
+//                the contexts of all callers have ended.
 // Order?         None between keys. For a key, who comes first starts the call.
 // On error?      It goes to all callers, as a value does, and the next one
 //                starts a new call. (CANCELLED is the cause to a caller whose
@@ -81,8 +89,15 @@ struct Options {
 //                exceptions: that terminates the process. Do and Start inside
 //                the work of the same key, which would wait for themselves,
 //                return FAILED_PRECONDITION: on its thread, and wherever its
-//                context went. (Two calls that wait for each other's keys wait
-//                for ever, as any two things do that wait for each other.)
+//                context went. So does a Do or Call::Wait inside work that
+//                would close a circle of calls, of any length and of whatever
+//                groups, that wait for each other's keys: see below.
+//                If there is no memory, a call throws std::bad_alloc and has
+//                changed nothing; only where it is the context of the work that
+//                cannot be made, it is as if the work had thrown that. If an
+//                executor's Submit throws, so does Start, and a caller that has
+//                joined in the meantime is given INTERNAL, as are all callers
+//                of work that an executor has taken and drops.
 // Thread safety  All methods, from any thread, and inside calls. Unrelated keys
 //                seldom meet in a lock. A V is read by all who share it.
 // Memory order   What happened before the Do or Start that started a call is
@@ -95,13 +110,32 @@ struct Options {
 //
 // Bad input dies before anything changes: null work.
 //
+// Circles: before a wait begins inside work, on its thread or with its context,
+// the waits that have begun are followed from the call that is wanted. If they
+// lead back to that work, the wait is refused, and what the other calls of the
+// circle are given is up to the work that is told. A wait whose context has
+// ended is no part of a circle, and nor is a call that was started and is not
+// waited for. Only waits inside work pay for this: they share one lock. What is
+// not seen is work that waits on a thread of its own, without its context:
+// there its own deadline frees the waiter, but not the thread that runs the
+// work.
+//
 // From golang.org/x/sync/singleflight.Group. What differs, and why: callers
 // have a context, and can leave (there: all wait for the slowest, and each
 // program has its own way out); the value has a type; a panic is an error
 // (there: it takes all callers with it, or the process); a call that ends its
-// thread, or enters itself, is an error (there: callers wait for ever).
+// thread, or enters itself, or is one of a circle, is an error (there: callers
+// wait for ever).
 template <class K, class V>
 class Group {
+  static_assert(
+      !internal::MadeFromAStatus<V>,
+      "singleflight::Group: V must not be absl::Status, absl::StatusOr, or "
+      "what "
+      "an absl::Status converts to, since an error would be taken for a value. "
+      "The work's error is the Result's status(): return absl::StatusOr<V>. "
+      "Where it has no value, let V be std::monostate.");
+
  public:
   Group() : Group(Options()) {}
   explicit Group(Options options)
@@ -121,17 +155,18 @@ class Group {
   Result<V> Do(const Context& context, const KeyArg<Q>& key, F work) {
     internal::CheckNotNull(work, "singleflight::Group::Do");
     if (context.done()) return Result<V>(context.cause());
-    auto flight = MakeFlight(key, internal::Flight::Runner::kCaller);
-    const internal::Role role = Join(flight, context, key);
+    internal::Waiter waiter(context);
+    const internal::Role role =
+        Join(waiter, key, internal::Flight::Runner::kCaller);
     if (role == internal::Role::kReenters) {
       return Result<V>(flights_.ReentryError("Do"));
     }
-    internal::Waiter waiter(std::move(flight), context);
-    if (role == internal::Role::kLeads) {
-      flights_.Run(*waiter.flight(), ContextFor<F>(context),
-                   internal::IntoFlight<V>(*waiter.flight(), work));
-    }
-    if (!waiter.Await()) return Result<V>(context.cause());
+    absl::Status status =
+        role == internal::Role::kLeads
+            ? flights_.Lead(waiter, ContextFor<F>(context),
+                            internal::IntoFlight<V>(*waiter.flight(), work))
+            : waiter.Await();
+    if (!status.ok()) return Result<V>(std::move(status));
     return Result<V>(waiter.flight());
   }
 
@@ -142,19 +177,21 @@ class Group {
   Call<V> Start(const Context& context, const KeyArg<Q>& key, F work) {
     internal::CheckNotNull(work, "singleflight::Group::Start");
     if (context.done()) return Call<V>(context.cause());
-    auto flight = MakeFlight(key, internal::Flight::Runner::kExecutor);
-    const internal::Role role = Join(flight, context, key);
+    auto waiter = std::make_unique<internal::Waiter>(context);
+    const internal::Role role =
+        Join(*waiter, key, internal::Flight::Runner::kExecutor);
     if (role == internal::Role::kReenters) {
       return Call<V>(flights_.ReentryError("Start"));
     }
-    auto waiter =
-        std::make_unique<internal::Waiter>(std::move(flight), context);
     if (role == internal::Role::kLeads) {
-      flights_.Start(waiter->flight(), ContextFor<F>(context),
-                     [&flight = *waiter->flight(),
-                      work = std::move(work)](const Context& own) mutable {
-                       return internal::IntoFlight<V>(flight, work)(own);
-                     });
+      flights_.Start(
+          waiter->flight(), ContextFor<F>(context),
+          [&]() -> internal::Flights::Work {
+            return [&flight = *waiter->flight(),
+                    work = std::move(work)](const Context& own) mutable {
+              return internal::IntoFlight<V>(flight, work)(own);
+            };
+          });
     }
     return Call<V>(std::move(waiter));
   }
@@ -176,16 +213,13 @@ class Group {
   }
 
   template <class Q>
-  static sync::RefPtr<internal::Flight> MakeFlight(
-      const Q& key, internal::Flight::Runner runner) {
-    return sync::RefPtr<internal::Flight>::Adopt(
-        new internal::KeyedFlight<V, K>(key, Keys::Hash(key), runner));
-  }
-
-  template <class Q>
-  internal::Role Join(sync::RefPtr<internal::Flight>& flight,
-                      const Context& context, const Q& key) {
-    return flights_.Join(flight, context, Keys::template Same<V>(key));
+  internal::Role Join(internal::Waiter& waiter, const Q& key,
+                      internal::Flight::Runner runner) {
+    return flights_.Join(
+        waiter,
+        sync::RefPtr<internal::Flight>::Adopt(new internal::KeyedFlight<V, K>(
+            key, Keys::Hash(key), runner, flights_.name())),
+        Keys::template Same<V>(key));
   }
 
   internal::Flights flights_;

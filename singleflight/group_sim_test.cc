@@ -1,7 +1,9 @@
 // singleflight::Group on every schedule that the search comes across. The names
 // with numbers are those of docs/immunity.md.
 
+#include <array>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -31,6 +33,7 @@
 namespace cohort::singleflight {
 namespace {
 
+using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
 
 using Numbers = Group<int, int>;
@@ -48,6 +51,28 @@ void ExploreAll(absl::FunctionRef<void()> body) {
   options.processors = 1;
   sim::ExploreAll(options, body);
 }
+
+// Runs nothing until the end.
+class Shelf : public Executor {
+ public:
+  void RunAll() {
+    std::vector<Task> tasks;
+    {
+      sync::MutexLock lock(&mutex_);
+      tasks.swap(tasks_);
+    }
+    WorkerScope scope(this);
+    for (Task& task : tasks) std::move(task)();
+  }
+  void Submit(Task task) override {
+    sync::MutexLock lock(&mutex_);
+    tasks_.push_back(std::move(task));
+  }
+
+ private:
+  sync::Mutex mutex_;
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
+};
 
 // Work that is alone, and whose results are told apart.
 class Work {
@@ -385,6 +410,286 @@ TEST(GroupSimTest, TheWorkIsToldWhenTheLastCallerHasLeft) {
   });
 }
 
+// A cancel that has returned is final, and so is the end of a call, whoever
+// wakes when.
+
+TEST(GroupSimTest, NoResultComesAfterACancelThatHasReturned) {
+  Explore(3000, [] {
+    CancelScope release = WithCancel(Context());
+    CancelScope scope = WithCancel(Context());
+    Numbers group;
+    const Call<int> stays = group.Start(Context(), 1, [&release] {
+      release.context().AwaitDone();
+      return 7;
+    });
+    const Call<int> leaves = group.Start(scope.context(), 1, [] { return 8; });
+    Caller waits(
+        [&] { EXPECT_EQ(leaves.Wait().status(), absl::AbortedError("left")); });
+    scope.Cancel(absl::AbortedError("left"));
+    release.Cancel();
+    EXPECT_EQ(*stays.Wait(), 7);
+    EXPECT_EQ(leaves.Poll()->status(), absl::AbortedError("left"));
+  });
+}
+
+// Time passes when nobody can do anything else: all wait by then.
+TEST(GroupSimTest, NoResultComesToADoAfterACancelThatHasReturned) {
+  sim::Explore(
+      {.schedules = 3000, .time = sim::Time::kQuiescent, .processors = 1}, [] {
+        CancelScope release = WithCancel(Context());
+        CancelScope scope = WithCancel(Context());
+        Numbers group;
+        const Call<int> stays = group.Start(Context(), 1, [&release] {
+          release.context().AwaitDone();
+          return 7;
+        });
+        Caller leaves([&] {
+          EXPECT_EQ(group.Do(scope.context(), 1, [] { return 8; }).status(),
+                    absl::AbortedError("left"));
+        });
+        sync::SleepFor(kMoment);
+        scope.Cancel(absl::AbortedError("left"));
+        release.Cancel();
+        EXPECT_EQ(*stays.Wait(), 7);
+      });
+}
+
+void NoCancelComesAfterAResult() {
+  Shelf executor;
+  CancelScope scope = WithCancel(Context());
+  Numbers group({.executor = &executor});
+  const Call<int> cancels = group.Start(Context(), 1, [] { return 7; });
+  const Call<int> late = group.Start(scope.context(), 1, [] { return 8; });
+  Caller runs([&executor] { executor.RunAll(); });
+  EXPECT_EQ(*cancels.Wait(), 7);
+  scope.Cancel(absl::AbortedError("left"));
+  EXPECT_EQ(*late.Wait(), 7);
+}
+
+TEST(GroupSimTest, NoCancelTakesAwayAResult) {
+  Explore(3000, NoCancelComesAfterAResult);
+}
+
+TEST(GroupSimTest, NoCancelTakesAwayAResultProof) {
+  ExploreAll(NoCancelComesAfterAResult);
+}
+
+// For each of two callers: nothing yet, the value, or the cause.
+struct Outcomes {
+  std::array<int, 2> of = {0, 0};
+  bool operator==(const Outcomes&) const = default;
+  void Decide(size_t who, int outcome) {
+    if (of[who] == 0) of[who] = outcome;
+  }
+};
+
+TEST(GroupSimTest, OutcomesAreLinearizable) {
+  Explore(10'000, [] {
+    Shelf executor;
+    Numbers group({.executor = &executor});
+    std::vector<CancelScope> scopes;
+    std::vector<Call<int>> calls;
+    for (int i = 0; i < 2; ++i) {
+      scopes.push_back(WithCancel(Context()));
+      calls.push_back(
+          group.Start(scopes.back().context(), 1, [] { return 1; }));
+    }
+    sim::History<Outcomes> history;
+    const auto cancel = [&](size_t who) {
+      history.Call(
+          "Cancel", [&] { scopes[who].Cancel(absl::AbortedError("left")); },
+          [who](Outcomes& model) { model.Decide(who, 2); });
+    };
+    const auto poll = [&](size_t who) {
+      history.Call(
+          "Poll",
+          [&] {
+            const std::optional<Result<int>> result = calls[who].Poll();
+            return !result.has_value() ? 0 : result->ok() ? 1 : 2;
+          },
+          [who](Outcomes& model) { return model.of[who]; });
+    };
+    {
+      Caller one([&] {
+        poll(0);
+        cancel(1);
+        poll(1);
+      });
+      Caller two([&] {
+        cancel(0);
+        poll(0);
+        poll(1);
+      });
+      history.Call(
+          "Run", [&] { executor.RunAll(); },
+          [](Outcomes& model) {
+            model.Decide(0, 1);
+            model.Decide(1, 1);
+          });
+      poll(0);
+    }
+    history.CheckLinearizable();
+  });
+}
+
+// Calls that wait for each other.
+
+// The work of `key` waits for that of the next one, of `keys`.
+absl::Status EnterCircle(Numbers& group, int key, int keys) {
+  return group
+      .Do(Context(), key,
+          [&](const Context& context) -> absl::StatusOr<int> {
+            const Result<int> next =
+                group.Do(context, (key + 1) % keys, [] { return 7; });
+            if (!next.ok()) return next.status();
+            return *next;
+          })
+      .status();
+}
+
+// One is told at most: the others are given what comes of that.
+void CircleOf(int keys) {
+  Numbers group;
+  {
+    std::deque<Caller> callers;
+    for (int key = 0; key < keys; ++key) {
+      callers.emplace_back([&group, key, keys] {
+        const absl::Status status = EnterCircle(group, key, keys);
+        EXPECT_TRUE(status.ok() || absl::IsFailedPrecondition(status))
+            << status;
+      });
+    }
+  }
+  // And nothing of it is left.
+  EXPECT_EQ(EnterCircle(group, 0, 2), absl::OkStatus());
+}
+
+TEST(GroupSimTest, ACircleOfCallsIsTold) {
+  Explore(5000, [] { CircleOf(2); });
+  Explore(5000, [] { CircleOf(3); });
+  Explore(2000, [] { CircleOf(5); });
+}
+
+TEST(GroupSimTest, ACircleOfTwoProof) {
+  sim::Options options = sim::AllSchedules(sim::Strategy::PreemptionBounded(2));
+  options.processors = 1;
+  sim::ExploreAll(options, [] { CircleOf(2); });
+}
+
+TEST(GroupSimTest, ACircleOfThreeProof) {
+  sim::Options options = sim::AllSchedules(sim::Strategy::PreemptionBounded(1));
+  options.processors = 1;
+  sim::ExploreAll(options, [] { CircleOf(3); });
+}
+
+// Over groups of several types, handles, and threads of the work's own.
+TEST(GroupSimTest, ACircleOfSeveralKindsIsTold) {
+  Explore(4000, [] {
+    Group<char, bool> flags;
+    Numbers group;
+    Call<int> one = group.Start(
+        Context(), 1, [&](const Context& context) -> absl::StatusOr<int> {
+          const absl::Status status =
+              flags.Start(context, 'x', [] { return true; }).Wait().status();
+          if (!status.ok()) return status;
+          return 1;
+        });
+    const Result<bool> x = flags.Do(
+        Context(), 'x', [&](const Context& context) -> absl::StatusOr<bool> {
+          absl::Status status;
+          Caller([&] {
+            status = group.Do(context, 1, [] { return 2; }).status();
+          }).Join();
+          if (!status.ok()) return status;
+          return false;
+        });
+    for (const absl::Status& status : {one.Wait().status(), x.status()}) {
+      EXPECT_TRUE(status.ok() || absl::IsFailedPrecondition(status)) << status;
+    }
+  });
+}
+
+TEST(GroupSimTest, ACallDoesNotWaitForItself) {
+  Explore(1000, [] {
+    std::optional<Call<int>> call;
+    sync::Atomic<bool> set = false;
+    Numbers group;
+    call = group.Start(Context(), 1, [&]() -> absl::StatusOr<int> {
+      Await([&set] { return set.load(); });
+      return call->Wait().status();
+    });
+    set = true;
+    EXPECT_TRUE(absl::IsFailedPrecondition(call->Wait().status()));
+  });
+}
+
+TEST(GroupSimTest, AWaiterThatHasLeftIsNoPartOfACircle) {
+  Explore(4000, [] {
+    CancelScope scope = WithCancel(Context());
+    Numbers group;
+    Caller leaves([&] {
+      EXPECT_EQ(
+          *group.Do(
+              Context(), 1,
+              [&] {
+                const absl::Status status =
+                    group.Do(scope.context(), 2, [] { return 3; }).status();
+                EXPECT_TRUE(status.ok() || absl::IsAborted(status)) << status;
+                return 1;
+              }),
+          1);
+    });
+    EXPECT_TRUE(group
+                    .Do(Context(), 2,
+                        [&] {
+                          scope.Cancel(absl::AbortedError("left"));
+                          return *group.Do(Context(), 1, [] { return 1; });
+                        })
+                    .ok());
+  });
+}
+
+TEST(GroupSimTest, CallsThatMeetInOneAreNoCircle) {
+  Explore(4000, [] {
+    Numbers group;
+    const auto last = [] { return 1; };
+    const auto middle = [&](const Context& context) {
+      return *group.Do(context, 3, last);
+    };
+    const auto both = [&](const Context& context) {
+      return *group.Do(context, 3, last) + *group.Do(context, 2, middle);
+    };
+    Caller one([&] { EXPECT_EQ(*group.Do(Context(), 1, both), 2); });
+    Caller two([&] { EXPECT_EQ(*group.Do(Context(), 2, middle), 1); });
+    Caller three([&] { EXPECT_EQ(*group.Do(Context(), 3, last), 1); });
+    EXPECT_EQ(*group.Do(Context(), 1, both), 2);
+  });
+}
+
+// It has started a call of the circle, and does not wait for it.
+TEST(GroupSimTest, WhoStartsACallDoesNotWaitForIt) {
+  Explore(4000, [] {
+    std::optional<Call<int>> child;
+    Numbers group;
+    const auto grandchild = [&](const Context&) {
+      return *group.Do(Context(), 1, [] { return 1; });
+    };
+    Caller other([&] { EXPECT_TRUE(group.Do(Context(), 3, grandchild).ok()); });
+    EXPECT_EQ(*group.Do(Context(), 1,
+                        [&](const Context& context) {
+                          child = group.Start(WithoutCancel(context), 2,
+                                              [&](const Context& own) {
+                                                return *group.Do(
+                                                    own, 3, [] { return 3; });
+                                              });
+                          return 1;
+                        }),
+              1);
+    if (!child.has_value()) return;  // the other one's work was here before
+    EXPECT_TRUE(child->Wait().ok());
+  });
+}
+
 TEST(GroupSimTest, ADeadlineRacesWithTheEndOfTheWork) {
   Explore(4000, [] {
     Numbers group;
@@ -486,28 +791,6 @@ TEST(GroupSimTest, TheWorkIsGoneBeforeItsResultIsThere) {
     EXPECT_TRUE(copied_is_gone.Read());
   });
 }
-
-// Runs nothing until the end.
-class Shelf : public Executor {
- public:
-  void RunAll() {
-    std::vector<Task> tasks;
-    {
-      sync::MutexLock lock(&mutex_);
-      tasks.swap(tasks_);
-    }
-    WorkerScope scope(this);
-    for (Task& task : tasks) std::move(task)();
-  }
-  void Submit(Task task) override {
-    sync::MutexLock lock(&mutex_);
-    tasks_.push_back(std::move(task));
-  }
-
- private:
-  sync::Mutex mutex_;
-  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-};
 
 // What a group is to its callers.
 struct Model {

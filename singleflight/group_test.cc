@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/base/config.h"
@@ -441,6 +442,203 @@ TEST(GroupTest, ReentryIsOfACallThatRuns) {
   EXPECT_EQ(*joined->Wait(), 5);
   EXPECT_EQ(*first.Wait(), 5);
   EXPECT_EQ(*second.Wait(), 5);
+}
+
+// Whether or not the waiter has noticed yet.
+TEST(GroupTest, ACancelThatHasReturnedIsNotFollowedByAResult) {
+  for (int i = 0; i < 200; ++i) {
+    absl::Notification release;
+    Numbers group;
+    const Call<int> stays = group.Start(kNone, "key", [&release] {
+      release.WaitForNotification();
+      return 7;
+    });
+    CancelScope scope = WithCancel(kNone);
+    const Call<int> leaves = group.Start(scope.context(), "key", MustNotRun);
+    Caller waits([&leaves] {
+      EXPECT_EQ(leaves.Wait().status(), absl::AbortedError("left"));
+    });
+    scope.Cancel(absl::AbortedError("left"));
+    release.Notify();
+    EXPECT_EQ(*stays.Wait(), 7);
+  }
+}
+
+TEST(GroupTest, ACancelAfterTheEndTakesNothingAway) {
+  Numbers group;
+  CancelScope scope = WithCancel(kNone);
+  const Call<int> call = group.Start(scope.context(), "key", [] { return 7; });
+  Await([&call] { return call.Poll().has_value(); });
+  scope.Cancel();
+  EXPECT_EQ(*call.Wait(), 7);
+  EXPECT_EQ(**call.Poll(), 7);
+}
+
+// Keeps its tasks until it is told to run them.
+class Shelf : public Executor {
+ public:
+  void Submit(Task task) override { tasks_.push_back(std::move(task)); }
+  void RunAll() {
+    for (Task& task : std::exchange(tasks_, {})) std::move(task)();
+  }
+
+ private:
+  std::vector<Task> tasks_;
+};
+
+// Also where the executor comes before what the end of the context calls.
+TEST(GroupTest, WhatAllHaveLeftDoesNotStart) {
+  Shelf shelf;
+  Numbers group({.executor = &shelf});
+  CancelScope scope = WithCancel(kNone);
+  const DoneCallback first =
+      scope.context().OnDone([&shelf] { shelf.RunAll(); });
+  const Call<int> one = group.Start(scope.context(), "key", MustNotRun);
+  const Call<int> two = group.Start(scope.context(), "key", MustNotRun);
+  scope.Cancel(absl::AbortedError("left"));
+  EXPECT_EQ(one.Wait().status(), absl::AbortedError("left"));
+  EXPECT_EQ(two.Poll()->status(), absl::AbortedError("left"));
+  const Call<int> next = group.Start(kNone, "key", [] { return 3; });
+  shelf.RunAll();
+  EXPECT_EQ(*next.Wait(), 3);
+}
+
+// The work of either key waits for the other's, and hands its context on or
+// does not.
+TEST(GroupTest, ACircleOfTwoCallsIsTold) {
+  for (const bool hands_on : {false, true}) {
+    Numbers pages({.name = "pages"});
+    Group<int, int> links;
+    absl::Notification in_page, in_link;
+    CancelScope scope = WithTimeout(kNone, absl::Milliseconds(100));
+    absl::Status told;
+    Caller other([&] {
+      const Result<int> link =
+          links.Do(scope.context(), 7,
+                   [&](const Context& context) -> absl::StatusOr<int> {
+                     in_link.Notify();
+                     in_page.WaitForNotification();
+                     const Result<int> page =
+                         pages.Do(hands_on ? context : kNone, "a", MustNotRun);
+                     if (!page.ok()) return page.status();
+                     return *page;
+                   });
+      if (!link.ok()) told = link.status();
+    });
+    const Result<int> page =
+        pages.Do(scope.context(), "a",
+                 [&](const Context& context) -> absl::StatusOr<int> {
+                   in_page.Notify();
+                   in_link.WaitForNotification();
+                   const Result<int> link =
+                       links.Do(hands_on ? context : kNone, 7, MustNotRun);
+                   if (!link.ok()) return link.status();
+                   return *link;
+                 });
+    other.Join();
+    // Whichever comes second is told, and tells the other.
+    EXPECT_EQ(page.status(), told);
+    EXPECT_TRUE(absl::IsFailedPrecondition(told)) << told;
+    EXPECT_TRUE(absl::StrContains(told.message(), "key \"a\" of 'pages'"));
+    EXPECT_TRUE(absl::StrContains(told.message(), "key 7"));
+  }
+}
+
+// The caller of a Start is free at its deadline, whatever the calls do.
+TEST(GroupTest, ADeadlineFreesWhoWaitsForCallsThatWaitForEachOther) {
+  Numbers group;
+  absl::Notification release;
+  // Nobody can see that these wait for each other.
+  const auto work = [&release] {
+    release.WaitForNotification();
+    return 1;
+  };
+  CancelScope scope = WithTimeout(kNone, absl::Milliseconds(1));
+  const Call<int> a = group.Start(scope.context(), "a", work);
+  const Call<int> b = group.Start(scope.context(), "b", work);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(a.Wait().status()));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(b.Wait().status()));
+  release.Notify();
+}
+
+struct Plain {
+  int number;
+  friend bool operator==(const Plain&, const Plain&) = default;
+  template <class H>
+  friend H AbslHashValue(H hash, const Plain& plain) {
+    return H::combine(std::move(hash), plain.number);
+  }
+};
+
+TEST(GroupTest, AKeyNeedsNoText) {
+  Group<Plain, int> group;
+  std::optional<Call<int>> call;
+  absl::Notification set;
+  call = group.Start(kNone, Plain{1}, [&]() -> absl::StatusOr<int> {
+    set.WaitForNotification();
+    return call->Wait().status();
+  });
+  set.Notify();
+  EXPECT_EQ(call->Wait().status(),
+            absl::FailedPreconditionError(
+                "singleflight: a wait for the call of key (it has no text) "
+                "inside that of key (it has no text), for which it waits "
+                "itself"));
+}
+
+// Types that do not say where they are.
+struct Shy : Plain {
+  void operator&() const = delete;
+  template <class H>
+  friend H AbslHashValue(H hash, const Shy& shy) {
+    return H::combine(std::move(hash), shy.number);
+  }
+};
+
+struct ShyWork {
+  void operator&() const = delete;
+  Shy operator()() const { return Shy{{7}}; }
+};
+
+TEST(GroupTest, NothingAsksATypeForItsAddress) {
+  Group<Shy, Shy> group;
+  const Result<Shy> result = group.Do(kNone, Shy{{1}}, ShyWork());
+  EXPECT_EQ(result->number, 7);
+  EXPECT_EQ((*result).number, 7);
+  const Call<Shy> call = group.Start(kNone, Shy{{1}}, ShyWork());
+  const Result<Shy> started = call.Wait();
+  EXPECT_EQ(started->number, 7);
+  group.Forget(Shy{{1}});
+}
+
+// What would be a reference to nothing is a copy.
+TEST(GroupTest, TheValueOfATemporaryIsACopy) {
+  Group<int, std::string> group;
+  const auto text = [] {
+    return std::string("longer than what a string holds");
+  };
+  const std::string& value = *group.Do(kNone, 1, text);
+  EXPECT_EQ(value, text());
+  const absl::Status& status =
+      group
+          .Do(kNone, 1,
+              []() -> absl::StatusOr<std::string> {
+                return absl::NotFoundError("no such text");
+              })
+          .status();
+  EXPECT_EQ(status, absl::NotFoundError("no such text"));
+}
+
+TEST(GroupTest, WorkWithoutAValueHasAMonostate) {
+  Group<int, std::monostate> group;
+  EXPECT_TRUE(group.Do(kNone, 1, [] { return std::monostate(); }).ok());
+  EXPECT_EQ(group
+                .Do(kNone, 1,
+                    []() -> absl::StatusOr<std::monostate> {
+                      return absl::NotFoundError("no such number");
+                    })
+                .status(),
+            absl::NotFoundError("no such number"));
 }
 
 TEST(GroupTest, TheWorkIsDestroyedBeforeTheCallEnds) {

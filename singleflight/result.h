@@ -3,6 +3,7 @@
 #ifndef COHORT_SINGLEFLIGHT_RESULT_H_
 #define COHORT_SINGLEFLIGHT_RESULT_H_
 
+#include <concepts>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -22,7 +23,8 @@ class Group;
 
 // What came of a call: the value that all its callers share, or an error, which
 // may be the caller's own (its context has ended). Cheap to copy. The value
-// lives as long as any of its results, and may outlive the group.
+// lives as long as any of its results, and may outlive the group: keep the
+// Result where the value is to stay.
 //
 // Blocks?        Never.
 // Thread safety  Const methods, from any thread. The value is shared: what is
@@ -31,14 +33,27 @@ class Group;
 template <class V>
 class [[nodiscard]] Result {
  public:
-  bool ok() const { return status().ok(); }
-  const absl::Status& status() const {
-    return flight_ == nullptr ? status_ : flight_->status();
+  bool ok() const { return its_status().ok(); }
+  const absl::Status& status() const& ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    return its_status();
   }
+  absl::Status status() const&& { return its_status(); }
 
-  // The value; dies if there is none.
-  const V& operator*() const ABSL_ATTRIBUTE_LIFETIME_BOUND { return value(); }
-  const V* operator->() const ABSL_ATTRIBUTE_LIFETIME_BOUND { return &value(); }
+  // The value; dies if there is none. That of a temporary is a copy, since the
+  // value may go with it.
+  const V& operator*() const& ABSL_ATTRIBUTE_LIFETIME_BOUND { return value(); }
+  V operator*() const&&
+    requires std::copy_constructible<V>
+  {
+    return value();
+  }
+  const V& operator*() const&&
+    requires(!std::copy_constructible<V>)
+  = delete;  // keep the Result, and take the value from that
+  const V* operator->() const& ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    return std::addressof(value());
+  }
+  const V* operator->() const&& = delete;  // keep the Result
 
   // Whether the call had more callers than one, which may have left it since.
   // False where the error is the caller's own.
@@ -61,8 +76,11 @@ class [[nodiscard]] Result {
   explicit Result(sync::RefPtr<internal::Flight> flight)
       : flight_(std::move(flight)) {}
 
+  const absl::Status& its_status() const {
+    return flight_ == nullptr ? status_ : flight_->status();
+  }
   const V& value() const {
-    ABSL_CHECK_OK(status()) << "singleflight::Result: no value";
+    ABSL_CHECK_OK(its_status()) << "singleflight::Result: no value";
     return *static_cast<const internal::ValueFlight<V>&>(*flight_).value;
   }
 
@@ -75,7 +93,10 @@ class [[nodiscard]] Result {
 //
 // Blocks?        Wait, until the call or the context of Start has ended; it
 //                announces that with a BlockingScope.
-// Cancellation?  When the context of Start ends, it leaves the call.
+// Cancellation?  When the context of Start ends, it leaves the call. See Group
+//                for what comes first.
+// On error?      Wait inside work that waits for this call returns
+//                FAILED_PRECONDITION, and does not leave it.
 // Thread safety  Wait and Poll, from any thread.
 // Destruction    Leaves the call: what nobody wants is cancelled. May outlive
 //                the group.
@@ -90,17 +111,15 @@ class [[nodiscard]] Call {
   // Any number of times. Dies after Abandon.
   Result<V> Wait() const {
     if (CheckedWaiter("Wait") == nullptr) return Result<V>(status_);
-    if (!waiter_->Await()) return Result<V>(waiter_->context().cause());
+    absl::Status status = waiter_->Await();
+    if (!status.ok()) return Result<V>(std::move(status));
     return Result<V>(waiter_->flight());
   }
 
   // What Wait would return at once; nothing where it would block.
   std::optional<Result<V>> Poll() const {
     const internal::Waiter* const waiter = CheckedWaiter("Poll");
-    if (waiter != nullptr && !waiter->flight()->ended() &&
-        !waiter->context().done()) {
-      return std::nullopt;
-    }
+    if (waiter != nullptr && waiter->Waits()) return std::nullopt;
     return Wait();
   }
 

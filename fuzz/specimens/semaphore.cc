@@ -199,6 +199,54 @@ void StopWithoutMutex() {
   }
 }
 
+// T1 waits for a permit. Its cancel returns, and only then one is released: the
+// release serves T1, which has not woken yet, and T1 works for nobody.
+template <bool kBad>
+void GrantAfterCancel() {
+  struct Semaphore {
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    int free ABSL_GUARDED_BY(mutex) = 0;
+    bool waiting ABSL_GUARDED_BY(mutex) = false;
+    bool granted ABSL_GUARDED_BY(mutex) = false;
+    bool cancelled ABSL_GUARDED_BY(mutex) = false;
+
+    bool Acquire() {
+      sync::MutexLock lock(&mutex);
+      if (cancelled) return false;
+      if (free > 0) {
+        --free;
+        return true;
+      }
+      waiting = true;
+      while (!granted && !cancelled) changed.Wait(&mutex);
+      waiting = false;
+      return granted;
+    }
+
+    void Cancel() {
+      sync::MutexLock lock(&mutex);
+      cancelled = true;
+      changed.SignalAll();
+    }
+
+    void Release() {
+      sync::MutexLock lock(&mutex);
+      if (waiting && !granted && (kBad || !cancelled)) {
+        granted = true;
+        changed.SignalAll();
+      } else {
+        ++free;
+      }
+    }
+  } semaphore;
+  Caller t1([&] {
+    sim::Check(!semaphore.Acquire(), "nothing is granted after a cancel");
+  });
+  semaphore.Cancel();
+  semaphore.Release();
+}
+
 constexpr Specimen kSpecimens[] = {
     {.name = "semaphore_front_gives_up",
      .source = "golang/go#37852; B-22",
@@ -232,6 +280,13 @@ constexpr Specimen kSpecimens[] = {
      .verdict = sim::Verdict::kLostWakeUp,
      .bad = StopWithoutMutex<true>,
      .mended = StopWithoutMutex<false>},
+    {.name = "semaphore_grant_after_cancel",
+     .source = "semaphores whose cancelled waiters leave the queue themselves",
+     .bug = "A release serves a waiter whose cancel has returned, and that has "
+            "not woken yet.",
+     .verdict = sim::Verdict::kAssertion,
+     .bad = GrantAfterCancel<true>,
+     .mended = GrantAfterCancel<false>},
 };
 
 }  // namespace

@@ -18,9 +18,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
+#include "cohort/singleflight/internal/waits.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
@@ -30,22 +32,21 @@
 namespace cohort::singleflight::internal {
 namespace {
 
-// The calls that a context was made for, from the innermost outwards. Ids
-// rather than references: what a call returns may hold its context.
+// The calls that a context was made for, from the innermost outwards. Not what
+// they have returned: that may hold the context.
 struct Inside {
   struct Type {
-    FlightId id;
+    sync::RefPtr<CallNode> call;
+    bool awaited;       // whether `outer` cannot end before it
     const Type* outer;  // of a context below this one, which keeps it
   };
 };
 
-sync::Atomic<uint64_t>* MakeNextGroup() {
-  return new sync::Atomic<uint64_t>(1);
-}
-
-uint64_t NextGroup() {
-  return sync::ProcessWide<MakeNextGroup>().fetch_add(uint64_t{1},
-                                                      sync::kRelaxed);
+// Made with the first group, so that there is memory for it when it is needed.
+const absl::Status& NobodyWaits() {
+  static const auto& status = *new absl::Status(
+      absl::CancelledError("singleflight: nobody waits for the call"));
+  return status;
 }
 
 // Enough for threads on all processors to seldom meet; where there is one, they
@@ -63,9 +64,22 @@ struct Probe {
 
 }  // namespace
 
+void Flight::Unref() const {
+  if (!users_.Unref()) return;
+  auto* const self = const_cast<Flight*>(this);
+  self->DropValue();
+  (void)self->TakeException();
+  CallNode::Unref();
+}
+
 std::exception_ptr Flight::TakeException() {
   sync::MutexLock lock(&mutex_);
   return std::exchange(exception_, nullptr);
+}
+
+std::string Flight::Name() const {
+  return absl::StrCat("key ", KeyText(),
+                      group_.empty() ? "" : absl::StrCat(" of '", group_, "'"));
 }
 
 void Flight::Stop(absl::Status cause) {
@@ -78,23 +92,36 @@ void Flight::Stop(absl::Status cause) {
   if (scope.has_value()) scope->Cancel(std::move(cause));
 }
 
-bool Flight::Join() {
-  int64_t waiters = waiters_.load(sync::kRelaxed);
-  while (waiters > 0) {
-    if (waiters_.compare_exchange_weak(waiters, waiters + 1, sync::kRelaxed)) {
-      return true;
-    }
-  }
-  return false;
+void Flight::Begin(Waiter& waiter) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  waiters_.PushBack(&waiter);
 }
 
-void Flight::Wake() {
+bool Flight::Join(Waiter& waiter) {
   sync::MutexLock lock(&mutex_);
+  if (waiters_.empty() || !stopped_.ok()) return false;
+  waiters_.PushBack(&waiter);
+  return true;
+}
+
+void Flight::Settle() {
+  sync::MutexLock lock(&mutex_);
+  // All is decided before any waiter can see it: the first to be told may
+  // cancel the others. They may be gone then.
+  while (!waiters_.empty()) {
+    Waiter* const waiter = waiters_.PopFront();
+    if (waiter->context_.done()) waiter->left_.store(true, sync::kRelease);
+  }
+  SetEnded();
   changed_.SignalAll();
 }
 
 bool Flight::MayStart() {
   sync::MutexLock lock(&mutex_);
+  const Waiter* waiter = waiters_.front();
+  while (waiter != nullptr && waiter->context_.done()) {
+    waiter = waiters_.Next(waiter);
+  }
+  if (waiter == nullptr && stopped_.ok()) stopped_ = NobodyWaits();
   if (stopped_.ok()) return true;
   status_ = stopped_;
   return false;
@@ -102,7 +129,9 @@ bool Flight::MayStart() {
 
 Context Flight::MakeContext(const Context& values) {
   CancelScope scope = WithCancel(WithValue<Inside>(
-      WithoutCancel(values), {.id = id_, .outer = values.value<Inside>()}));
+      WithoutCancel(values), {.call = sync::RefPtr<CallNode>::Share(this),
+                              .awaited = runner_ == Runner::kCaller,
+                              .outer = values.value<Inside>()}));
   Context context = scope.context();
   absl::Status stopped;
   {
@@ -114,46 +143,65 @@ Context Flight::MakeContext(const Context& values) {
   return context;
 }
 
-Waiter::Waiter(sync::RefPtr<Flight> flight, const Context& context)
-    : flight_(std::move(flight)),
-      context_(context),
-      on_done_(context_.OnDone([this] {
-        flight_->Wake();
-        Leave();
+Waiter::Waiter(const Context& context)
+    : context_(context), on_done_(context_.OnDone([this] {
+        if (met_.exchange(true, sync::kAcqRel)) Leave();
       })) {}
 
 Waiter::~Waiter() {
   on_done_ = DoneCallback();
-  Leave();
+  if (flight_ != nullptr) Leave();
 }
 
-// When it returns, the caller is no longer counted, whoever saw to that. What
-// it stops has callbacks, which may destroy the waiter.
+// What it stops has callbacks, which may destroy the waiter.
 void Waiter::Leave() {
+  if (flight_->ended() || left_.load(sync::kAcquire)) return;
   const sync::RefPtr<Flight> flight = flight_;
-  if (flight->ended()) return;
   {
     sync::MutexLock lock(&flight->mutex_);
-    if (left_) return;
-    left_ = true;
-    if (flight->waiters_.fetch_sub(int64_t{1}, sync::kAcqRel) != 1) return;
+    if (flight->ended() || left_.load(sync::kRelaxed)) return;
+    flight->waiters_.Remove(this);
+    left_.store(true, sync::kRelease);
+    if (!flight->waiters_.empty()) return;
   }
-  flight->Stop(absl::CancelledError("singleflight: nobody waits for the call"));
+  flight->Stop(NobodyWaits());
 }
 
-bool Waiter::Await() {
-  if (!flight_->ended()) {
+bool Waiter::Waits() const {
+  return !flight_->ended() && !left_.load(sync::kAcquire) && !context_.done();
+}
+
+absl::Status Waiter::Await() {
+  if (Waits()) {
+    std::optional<NestedWait> nested;
+    if (std::vector<CallNode*> inside = Flights::Enclosing(context_);
+        !inside.empty()) {
+      nested.emplace(*this, std::move(inside));
+    }
+    ContextWait wait(context_, flight_->mutex_, flight_->changed_);
+    if (nested.has_value()) {
+      if (const CallNode* const within = nested->Begin(); within != nullptr) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "singleflight: a wait for the call of ", flight_->Name(),
+            " inside that of ", static_cast<const Flight*>(within)->Name(),
+            ", for which it waits itself"));
+      }
+    }
     const BlockingScope blocking;
     sync::MutexLock lock(&flight_->mutex_);
-    while (!flight_->ended() && !context_.done()) {
-      flight_->changed_.Wait(&flight_->mutex_);
-    }
+    while (Waits()) wait.Block();
   }
-  if (!flight_->ended()) {
-    Leave();  // by now, whether or not the callback has come that far
-    return false;
-  }
-  return !absl::IsCancelled(flight_->status()) || !context_.done();
+  Leave();  // by now, whether or not the callback has come that far
+  return Verdict();
+}
+
+absl::Status Waiter::Verdict() const {
+  return left_.load(sync::kAcquire) ? context_.cause() : Echo();
+}
+
+absl::Status Waiter::Echo() const {
+  return absl::IsCancelled(flight_->status()) ? context_.cause()
+                                              : absl::OkStatus();
 }
 
 // Work of a call on this thread. They form a stack, since it may call another.
@@ -187,7 +235,7 @@ class Flights::Frame {
     return false;
   }
   const Flights* flights() const { return &flights_; }
-  const Flight* flight() const { return &flight_; }
+  Flight* flight() const { return &flight_; }
 
  private:
   struct Tag;
@@ -215,8 +263,9 @@ struct ABSL_CACHELINE_ALIGNED Flights::Shard {
   using Table = absl::flat_hash_set<Flight*, Hash, Equal>;
 
   void List(Flight& flight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    table.insert(&flight);
+    table.insert(&flight);  // first, since it may allocate
     flight.listed_ = true;
+    running.PushBack(&flight);
   }
   void Unlist(Table::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     (*entry)->listed_ = false;
@@ -236,16 +285,16 @@ struct ABSL_CACHELINE_ALIGNED Flights::Shard {
   // All, in the order in which they came.
   sync::LinkedList<Flight> running ABSL_GUARDED_BY(mutex);
   int64_t started ABSL_GUARDED_BY(mutex) = 0;  // tasks of the executor
-  uint64_t added ABSL_GUARDED_BY(mutex) = 0;
   bool closing ABSL_GUARDED_BY(mutex) = false;
 };
 
 Flights::Flights(Executor* executor, std::string name)
     : executor_(executor),
       name_(std::move(name)),
-      id_(NextGroup()),
       shard_bits_(ShardBits()),
-      shards_(new Shard[size_t{1} << shard_bits_]) {}
+      shards_(new Shard[size_t{1} << shard_bits_]) {
+  (void)NobodyWaits();
+}
 
 Flights::~Flights() {
   ABSL_CHECK(!Frame::Any([this](const Frame& frame) {
@@ -275,49 +324,74 @@ Flights::~Flights() {
   }
 }
 
-Role Flights::Join(sync::RefPtr<Flight>& flight, const Context& context,
-                   absl::FunctionRef<bool(const Flight&)> same) {
-  sync::RefPtr<Flight> fresh;  // goes without the lock
-  Shard& shard = ShardOf(flight->hash_);
-  sync::MutexLock lock(&shard.mutex);
-  const auto found = shard.table.find(Probe{flight->hash_, same});
-  if (found != shard.table.end()) {
-    Flight& other = **found;
-    if (Frame::Any([&other](const Frame& frame) {
-          return frame.flight() == &other;
-        })) {
-      return Role::kReenters;
-    }
-    for (const auto* inside = context.value<Inside>(); inside != nullptr;
-         inside = inside->outer) {
-      if (inside->id == other.id_) return Role::kReenters;
-    }
-    if (other.Join()) {
-      other.shared_ = true;
-      fresh = std::exchange(flight, sync::RefPtr<Flight>::Share(&other));
-      return Role::kJoins;
-    }
-    shard.Unlist(found);  // all of its callers have left
+std::vector<CallNode*> Flights::Enclosing(const Context& context) {
+  std::vector<CallNode*> calls;
+  (void)Frame::Any([&calls](const Frame& frame) {
+    calls.push_back(frame.flight());
+    return false;
+  });
+  for (const auto* inside = context.value<Inside>(); inside != nullptr;
+       inside = inside->awaited ? inside->outer : nullptr) {
+    calls.push_back(inside->call.get());
   }
-  flight->id_ = {.group = id_,
-                 .number = shard.added++ << shard_bits_ |
-                           static_cast<uint64_t>(&shard - shards_.get())};
-  shard.running.PushBack(flight.get());
-  shard.List(*flight);
-  if (flight->runner_ == Flight::Runner::kExecutor) ++shard.started;
-  return Role::kLeads;
+  return calls;
+}
+
+Role Flights::Join(Waiter& waiter, sync::RefPtr<Flight> fresh,
+                   absl::FunctionRef<bool(const Flight&)> same) {
+  Role role = Role::kLeads;
+  {
+    Shard& shard = ShardOf(fresh->hash_);
+    sync::MutexLock lock(&shard.mutex);
+    const auto found = shard.table.find(Probe{fresh->hash_, same});
+    if (found != shard.table.end()) {
+      Flight& other = **found;
+      if (Frame::Any([&other](const Frame& frame) {
+            return frame.flight() == &other;
+          })) {
+        return Role::kReenters;
+      }
+      for (const auto* inside = waiter.context().value<Inside>();
+           inside != nullptr; inside = inside->outer) {
+        if (inside->call.get() == &other) return Role::kReenters;
+      }
+      if (other.Join(waiter)) {
+        other.shared_ = true;
+        waiter.flight_ = sync::RefPtr<Flight>::Share(&other);
+        role = Role::kJoins;
+      } else {
+        shard.Unlist(found);  // all of its callers have left
+      }
+    }
+    if (role == Role::kLeads) {
+      shard.List(*fresh);
+      if (fresh->runner_ == Flight::Runner::kExecutor) ++shard.started;
+      fresh->Begin(waiter);
+      waiter.flight_ = std::move(fresh);
+    }
+  }
+  if (waiter.met_.exchange(true, sync::kAcqRel)) waiter.Leave();
+  return role;
+}
+
+absl::Status Flights::Lead(
+    Waiter& waiter, const Context* values,
+    absl::FunctionRef<absl::Status(const Context&)> work) {
+  Run(*waiter.flight_, values, work);
+  return waiter.Echo();
 }
 
 void Flights::Run(Flight& flight, const Context* values,
                   absl::FunctionRef<absl::Status(const Context&)> work) {
   Frame frame(*this, flight);
   if (flight.runner_ == Flight::Runner::kCaller || flight.MayStart()) {
-    const Context context =
-        values == nullptr ? Context() : flight.MakeContext(*values);
     frame.has_context = values != nullptr;
     std::exception_ptr exception;
     flight.status_ = executor_internal::InvokeCapturing(
-        [&] { return work(context); },
+        [&] {
+          return work(values == nullptr ? Context()
+                                        : flight.MakeContext(*values));
+        },
         [&] { return absl::StrCat(Label(), ": a call"); }, &exception);
     if (exception != nullptr) {
       sync::MutexLock lock(&flight.mutex_);
@@ -336,55 +410,80 @@ void Flights::End(Flight& flight, bool has_context) {
     scope.swap(flight.scope_);
   }
   sync::Point("flight.end");
-  bool awaited = flight.runner_ == Flight::Runner::kExecutor;
   {
     Shard& shard = ShardOf(flight.hash_);
     sync::MutexLock lock(&shard.mutex);
     shard.running.Remove(&flight);
     if (flight.listed_) shard.Unlist(shard.table.find(&flight));
-    flight.ended_.store(true, sync::kRelease);
-    awaited |= flight.shared_;
+    if (flight.shared_ || flight.runner_ == Flight::Runner::kExecutor) {
+      flight.Settle();
+    } else {
+      flight.SetEnded();
+    }
     shard.WakeIfEmpty();
   }
   // The group may be gone from here on.
-  if (awaited) flight.Wake();
 }
 
-// Counts a task of the executor out, when all that it had is gone.
-class Flights::Departure {
+// A call on its way to the executor, and there. One that never runs ends all
+// the same, since others may have joined it.
+class Flights::Launch {
  public:
-  explicit Departure(Shard& shard) : shard_(shard) {}
-  ~Departure() {
-    sync::MutexLock lock(&shard_.mutex);
-    --shard_.started;
-    shard_.WakeIfEmpty();
+  Launch(Flights* flights, const sync::RefPtr<Flight>& flight)
+      : departure_(&flights->ShardOf(flight->hash_)),
+        flights_(flights),
+        flight_(flight) {}
+  Launch(Launch&&) noexcept = default;
+  Launch& operator=(Launch&&) = delete;
+  ~Launch() {
+    if (flight_ == nullptr || runs_) return;
+    work_ = nullptr;
+    flight_->status_ = absl::InternalError(absl::StrCat(
+        flights_->Label(), ": a call was not started by its executor"));
+    flights_->End(*flight_, /*has_context=*/false);
   }
-  Departure(const Departure&) = delete;
-  Departure& operator=(const Departure&) = delete;
+
+  void Prepare(const Context* values, absl::FunctionRef<Work()> make_work) {
+    if (values != nullptr) values_ = WithoutCancel(*values);
+    work_ = make_work();
+  }
+
+  void operator()() && {
+    Launch self = std::move(*this);  // gone when this returns
+    self.runs_ = true;
+    self.flights_->Run(*self.flight_,
+                       self.values_.has_value() ? &*self.values_ : nullptr,
+                       [&self](const Context& own) {
+                         // Gone before the call has ended.
+                         Work once = std::exchange(self.work_, nullptr);
+                         return std::move(once)(own);
+                       });
+  }
 
  private:
-  Shard& shard_;
+  struct Depart {
+    void operator()(Shard* shard) const {
+      sync::MutexLock lock(&shard->mutex);
+      --shard->started;
+      shard->WakeIfEmpty();
+    }
+  };
+
+  // Counts it out, when all that it had is gone: the first member.
+  std::unique_ptr<Shard, Depart> departure_;
+  Flights* flights_;
+  sync::RefPtr<Flight> flight_;
+  std::optional<Context> values_;
+  Work work_;
+  bool runs_ = false;
 };
 
-void Flights::Start(sync::RefPtr<Flight> flight, const Context* values,
-                    Work work) {
-  std::optional<Context> context;
-  if (values != nullptr) context = WithoutCancel(*values);
+void Flights::Start(const sync::RefPtr<Flight>& flight, const Context* values,
+                    absl::FunctionRef<Work()> make_work) {
+  Launch launch(this, flight);
+  launch.Prepare(values, make_work);
   Executor& executor = executor_ == nullptr ? DefaultExecutor() : *executor_;
-  executor.Submit([this, flight = std::move(flight),
-                   context = std::move(context),
-                   work = std::move(work)]() mutable {
-    const Departure departure(ShardOf(flight->hash_));
-    const sync::RefPtr<Flight> own_flight = std::move(flight);
-    const auto own_context = std::exchange(context, std::nullopt);
-    Work own_work = std::move(work);
-    Run(*own_flight, own_context.has_value() ? &*own_context : nullptr,
-        [&own_work](const Context& works_own) {
-          // Gone before the call has ended.
-          Work once = std::exchange(own_work, nullptr);
-          return std::move(once)(works_own);
-        });
-  });
+  executor.Submit(std::move(launch));
 }
 
 void Flights::Forget(size_t hash, absl::FunctionRef<bool(const Flight&)> same) {

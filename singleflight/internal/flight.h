@@ -5,12 +5,12 @@
 #define COHORT_SINGLEFLIGHT_INTERNAL_FLIGHT_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
+#include "cohort/singleflight/internal/waits.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
@@ -25,31 +26,22 @@
 
 namespace cohort::singleflight::internal {
 
-// Tells calls apart, also those that have ended, and of other groups.
-struct FlightId {
-  uint64_t group = 0;
-  uint64_t number = 0;
-  friend bool operator==(const FlightId&, const FlightId&) = default;
-};
+class Waiter;
 
-// A call: who waits for it, and what came of it. Safe for concurrent use.
-class Flight : public sync::ListHook<Flight> {
+// A call: who waits for it, and what came of it. Safe for concurrent use. The
+// last of its own references takes away what came of it.
+class Flight : public CallNode, public sync::ListHook<Flight> {
  public:
-  // With one waiter, the caller it is made for, who also runs it or has that
-  // done. `hash` is that of its key.
+  // The caller it is made for also runs it, or has that done. `hash` is that of
+  // its key, `group` the name of its group, for messages.
   enum class Runner { kCaller, kExecutor };
-  Flight(size_t hash, Runner runner) : hash_(hash), runner_(runner) {}
-  Flight(const Flight&) = delete;
-  Flight& operator=(const Flight&) = delete;
-  virtual ~Flight() = default;
+  Flight(size_t hash, Runner runner, std::string group)
+      : hash_(hash), runner_(runner), group_(std::move(group)) {}
 
-  void Ref() const { references_.Ref(); }
-  void Unref() const {
-    if (references_.Unref()) delete this;
-  }
+  void Ref() const { users_.Ref(); }
+  void Unref() const;
 
-  // Whether it is over. The two below are for calls that are.
-  bool ended() const { return ended_.load(sync::kAcquire); }
+  // For a call that is over.
   const absl::Status& status() const { return status_; }
   bool shared() const { return shared_; }
 
@@ -59,46 +51,58 @@ class Flight : public sync::ListHook<Flight> {
   // Tells the work to stop, or keeps it from starting.
   void Stop(absl::Status cause);
 
+  // The key and the group, for messages.
+  std::string Name() const;
+
+ protected:
+  ~Flight() override = default;
+
  private:
   friend class Flights;
   friend class Waiter;
 
-  // Another waiter. False if it is too late for that.
-  bool Join();
-  void Wake();
+  virtual void DropValue() = 0;
+  virtual std::string KeyText() const = 0;
 
-  // False if it has been stopped.
+  // Its first waiter. While nobody else knows the call.
+  void Begin(Waiter& waiter);
+  // Another waiter. False if it is too late for that.
+  bool Join(Waiter& waiter);
+  // Ends the call: decides for each waiter which came first, this end or that
+  // of its context, and wakes them.
+  void Settle();
+
+  // False if it has been stopped, or nobody waits for it any more.
   bool MayStart();
   // The context of the work.
   Context MakeContext(const Context& values);
 
   const size_t hash_;
   const Runner runner_;
-  sync::RefCount references_;
+  const std::string group_;
+  const sync::RefCount users_;
 
-  // Nobody can join once it has come down to 0, or ended_ is set.
-  sync::Atomic<int64_t> waiters_{1};
-  sync::Atomic<bool> ended_{false};
-
-  // Of the group, guarded by the lock of the set until ended_ is set.
-  FlightId id_;
+  // Guarded by the lock of the set until the call has ended.
   bool listed_ = false;  // where callers look for it
   bool shared_ = false;
-  // Written by the one who runs it, before ended_ is.
+  // Written by the one who runs it, before it has ended.
   absl::Status status_;
 
   sync::Mutex mutex_;
   sync::CondVar changed_;
+  // Nobody can join once it is empty.
+  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);
   std::optional<CancelScope> scope_ ABSL_GUARDED_BY(mutex_);
+  // Nobody can join once it is not OK.
   absl::Status stopped_ ABSL_GUARDED_BY(mutex_);
   std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);
 };
 
-// One of a call's waiters, until `context` ends or it does. Made for one that
-// has been counted.
-class Waiter {
+// One of a call's waiters, until `context` ends or it does.
+class Waiter : public sync::ListHook<Waiter> {
  public:
-  Waiter(sync::RefPtr<Flight> flight, const Context& context);
+  // Listens to the context. Of no call, until Flights::Join.
+  explicit Waiter(const Context& context);
   ~Waiter();
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
@@ -106,18 +110,34 @@ class Waiter {
   const sync::RefPtr<Flight>& flight() const { return flight_; }
   const Context& context() const { return context_; }
 
-  // Blocks until the call or the context has ended. True if what came of the
-  // call is for this caller: it is not where the context ended first, or where
-  // the call was cancelled and that is why.
-  bool Await();
+  // Whether it is still open how this ends.
+  bool Waits() const;
+
+  // Blocks until the call or the context has ended. OK if what came of the call
+  // is for this caller. Else the cause of its context, if that has ended first,
+  // or the call was cancelled for it; or FAILED_PRECONDITION where this is
+  // inside work that the call waits for.
+  absl::Status Await();
 
  private:
-  // Once. May be the end of this.
-  void Leave();
+  friend class Flight;
+  friend class Flights;
 
-  const sync::RefPtr<Flight> flight_;
+  // Of no call any more, unless it has been served. May be the end of this.
+  void Leave();
+  // What Await returns when all is decided.
+  absl::Status Verdict() const;
+  // The cause, where the call was cancelled and that is why.
+  absl::Status Echo() const;
+
   const Context context_;
-  bool left_ = false;  // under the lock of the call
+  sync::RefPtr<Flight> flight_;
+  // Set under the lock of the call, before that has ended. Who has not left by
+  // then is served.
+  sync::Atomic<bool> left_{false};
+  // Set by the end of the context and by the joining of a call. Whichever is
+  // the second of these sees to the leaving.
+  sync::Atomic<bool> met_{false};
   DoneCallback on_done_;
 };
 
@@ -135,37 +155,47 @@ class Flights {
   // Stops all calls, then waits for them. Dies inside one of them.
   ~Flights();
 
-  // Finds the call that may be joined, by the hash and by `same`, and puts it
-  // in the place of `flight`, or adds `flight` itself.
-  Role Join(sync::RefPtr<Flight>& flight, const Context& context,
+  const std::string& name() const { return name_; }
+
+  // Makes `waiter` one of the call that may be joined, which it finds by the
+  // hash of `fresh` and by `same`, or else of `fresh`.
+  Role Join(Waiter& waiter, sync::RefPtr<Flight> fresh,
             absl::FunctionRef<bool(const Flight&)> same);
 
-  // Runs `work` as that of `flight`, and ends the call. With `values`, it is
-  // given a context of its own that has these.
-  using Work = absl::AnyInvocable<absl::Status(const Context&) &&>;
-  void Run(Flight& flight, const Context* values,
-           absl::FunctionRef<absl::Status(const Context&)> work);
+  // Runs `work` as that of the call which `waiter` leads, and ends the call.
+  // With `values`, it is given a context of its own that has these. Returns
+  // what Await does.
+  absl::Status Lead(Waiter& waiter, const Context* values,
+                    absl::FunctionRef<absl::Status(const Context&)> work);
 
-  // The same on the executor, which lets go of everything before the call
-  // counts as ended for the destructor.
-  void Start(sync::RefPtr<Flight> flight, const Context* values, Work work);
+  // Has the executor run it, which lets go of everything before the call counts
+  // as ended for the destructor. Whatever throws here has ended the call.
+  using Work = absl::AnyInvocable<absl::Status(const Context&) &&>;
+  void Start(const sync::RefPtr<Flight>& flight, const Context* values,
+             absl::FunctionRef<Work()> make_work);
 
   void Forget(size_t hash, absl::FunctionRef<bool(const Flight&)> same);
 
   absl::Status ReentryError(const char* method) const;
 
  private:
+  friend class Waiter;
   class Frame;
-  class Departure;
+  class Launch;
   struct Shard;
 
+  // The calls that cannot end before the calling thread has done with what it
+  // does with `context`.
+  static std::vector<CallNode*> Enclosing(const Context& context);
+
   Shard& ShardOf(size_t hash) const;
+  void Run(Flight& flight, const Context* values,
+           absl::FunctionRef<absl::Status(const Context&)> work);
   void End(Flight& flight, bool has_context);
   std::string Label() const;
 
   Executor* const executor_;
   const std::string name_;
-  const uint64_t id_;
   const int shard_bits_;
   const std::unique_ptr<Shard[]> shards_;
 };

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -14,14 +15,29 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "cohort/context/context.h"
 #include "cohort/singleflight/internal/flight.h"
 
 namespace cohort::singleflight::internal {
 
+template <class T>
+inline constexpr bool kIsStatusOr = false;
+template <class T>
+inline constexpr bool kIsStatusOr<absl::StatusOr<T>> = true;
+
+// Whether an error could be taken for a value.
+template <class V>
+concept MadeFromAStatus =
+    kIsStatusOr<std::remove_cv_t<V>> || std::convertible_to<absl::Status, V>;
+
+// A StatusOr of another type gives what it holds, rather than itself.
 template <class R, class V>
-concept Yields = std::convertible_to<R, absl::StatusOr<V>> &&
-                 !std::same_as<std::remove_cvref_t<R>, absl::Status>;
+concept Yields =
+    std::convertible_to<R, absl::StatusOr<V>> &&
+    !std::same_as<std::remove_cvref_t<R>, absl::Status> &&
+    !(kIsStatusOr<std::remove_cvref_t<R>> && std::convertible_to<R, V>);
 
 template <class F, class V>
 concept WorkWithContext = std::invocable<F, const Context&> &&
@@ -46,17 +62,31 @@ class ValueFlight : public Flight {
  public:
   using Flight::Flight;
   std::optional<V> value;
+
+ private:
+  void DropValue() final { value.reset(); }
 };
 
 template <class V, class K>
 class KeyedFlight final : public ValueFlight<V> {
  public:
   template <class Q>
-  KeyedFlight(const Q& key, size_t hash, Flight::Runner runner)
-      : ValueFlight<V>(hash, runner), key_(key) {}
+  KeyedFlight(const Q& key, size_t hash, Flight::Runner runner,
+              std::string group)
+      : ValueFlight<V>(hash, runner, std::move(group)), key_(key) {}
   const K& key() const { return key_; }
 
  private:
+  std::string KeyText() const override {
+    if constexpr (std::convertible_to<const K&, absl::string_view>) {
+      return absl::StrCat("\"", absl::string_view(key_), "\"");
+    } else if constexpr (requires { absl::AlphaNum(key_); }) {
+      return absl::StrCat(key_);
+    } else {
+      return "(it has no text)";
+    }
+  }
+
   const K key_;
 };
 
