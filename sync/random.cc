@@ -37,7 +37,7 @@ class Generator {
       : state_(static_cast<uint64_t>(absl::ToUnixNanos(Now())) ^
                reinterpret_cast<uintptr_t>(this)) {
     static Atomic<uint64_t> generators = 0;
-    state_ += generators.fetch_add(1, kRelaxed) << 32;
+    state_ += generators.fetch_add(uint64_t{1}, kRelaxed) << 32;
   }
 
   double Fraction() {
