@@ -13,6 +13,7 @@
 #include "cohort/context/wake_on_done.h"
 #include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
 
@@ -36,7 +37,8 @@ CyclicBarrier::CyclicBarrier(Action action, int parties)
 
 CyclicBarrier::~CyclicBarrier() {
   sync::MutexLock lock(&mutex_);
-  ABSL_CHECK(round_->outcome.has_value() || round_->arrived == 0)
+  ABSL_CHECK(round_->outcome.has_value() || round_->arrived == 0 ||
+             sync::InExit())
       << "cyclicbarrier::CyclicBarrier is destroyed with " << round_->arrived
       << " waiting";
 }

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -63,8 +64,10 @@ Thread::~Thread() {
 
 absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                                      absl::AnyInvocable<void() &&> body) {
-  auto block = std::make_unique<StartBlock>(
-      StartBlock{std::move(options.name), std::move(body)});
+  std::unique_ptr<StartBlock> block(
+      new (std::nothrow) StartBlock{std::move(options.name), std::move(body)});
+  // Without a text, for which there would be no memory either.
+  if (block == nullptr) return absl::ResourceExhaustedError("");
   pthread_t handle;
   const int error =
       pthread_create(&handle, nullptr, &RunStartBlock, block.get());

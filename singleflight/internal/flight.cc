@@ -22,6 +22,7 @@
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
@@ -248,10 +249,13 @@ Flights::Flights(Executor* executor, std::string name)
       shards_(new Shard[size_t{1} << shard_bits_]) {}
 
 Flights::~Flights() {
-  ABSL_CHECK(!Frame::Any([this](const Frame& frame) {
-    return frame.flights() == this;
-  })) << Label()
-      << ": destroyed inside one of its calls";
+  if (Frame::Any(
+          [this](const Frame& frame) { return frame.flights() == this; })) {
+    ABSL_CHECK(sync::InExit()) << Label()
+                               << ": destroyed inside one of its calls";
+    sync::KeepForExit(std::move(shards_));
+    return;
+  }
   for (size_t i = 0; i < size_t{1} << shard_bits_; ++i) {
     Shard& shard = shards_[i];
     std::vector<sync::RefPtr<Flight>> running;

@@ -167,7 +167,7 @@ class Flights {
   const std::string name_;
   const uint64_t id_;
   const int shard_bits_;
-  const std::unique_ptr<Shard[]> shards_;
+  std::unique_ptr<Shard[]> shards_;
 };
 
 }  // namespace cohort::singleflight::internal
