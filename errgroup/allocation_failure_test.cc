@@ -203,6 +203,30 @@ TEST(AllocationFailure, Observers) {
   });
 }
 
+// The error of a task comes back also where there is no memory to keep it.
+TEST(AllocationFailure, TheFirstErrorIsNeverLost) {
+  WithEachAllocationFailing([](AllocationFault& fault) {
+    FixedPool pool(1);
+    Group group(Options{.keep_all_errors = true, .executor = &pool});
+    absl::Notification release;
+    pool.Submit([&release] { release.WaitForNotification(); });
+    const absl::Status error = absl::InternalError("boom");
+    for (int i = 0; i < 2; ++i) group.Go([&error] { return error; });
+    // Helps: the thread of the pool is busy.
+    if (fault.Strikes([&] { group.Wait().IgnoreError(); })) {
+      group.Wait().IgnoreError();
+    }
+    release.Notify();
+    EXPECT_EQ(group.Wait(), error);
+    EXPECT_EQ(group.errors().at(0).status, error);
+    const Stats stats = group.stats();
+    EXPECT_EQ(stats.failed, 2);
+    EXPECT_EQ(static_cast<int64_t>(group.errors().size()) +
+                  stats.errors_dropped,
+              2);
+  });
+}
+
 TEST(AllocationFailure, WaitGroup) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     CancelScope scope = WithCancel(Context());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -52,9 +53,9 @@ uintptr_t StackPosition() {
 #endif
 }
 
-// False if there are enough, or if there is no memory.
+// False if there are enough with the first one, or if there is no memory.
 bool Keep(std::vector<TaskError>& errors, TaskError error) {
-  return errors.size() < kMaxErrors && executor_internal::Catch([&] {
+  return errors.size() + 1 < kMaxErrors && executor_internal::Catch([&] {
            errors.push_back(std::move(error));
          }) == nullptr;
 }
@@ -116,6 +117,7 @@ class Core::Frame {
 
   Core* core() const { return core_; }
   Frame* below() const { return below_; }
+  const Lineage* lineage() const { return lineage_.get(); }
   static Frame* Top() { return ThisThread().top; }
   static sync::RefPtr<Lineage> TopLineage();
 
@@ -128,8 +130,11 @@ class Core::Frame {
   Fate fate = Fate::kRan;
   std::optional<absl::Status> status;  // none where the task ended its thread
   std::exception_ptr exception;
-  bool waiting = false;   // counted in core->self_waiting_
-  Frame* host = nullptr;  // waits for this one, and lends it its slot
+  // Counted in core->self_waiting_: the task waits for the group, as all of it
+  // below do; or for one task, to which it lends its slot.
+  bool waiting = false;
+  bool lending = false;
+  Frame* host = nullptr;  // the one that lends to this one
   // In: whether the caller could go on with another task. Out, through the
   // pointer: whether it must.
   bool* go_on = nullptr;
@@ -222,7 +227,7 @@ Core::Frame::~Frame() {
     sync::MutexLock lock(&core->mutex_);
     --core->running_;
     if (host != nullptr) {
-      host->waiting = false;
+      host->lending = false;
       --core->self_waiting_;
     }
     if (fate == Fate::kSkipped) {
@@ -246,10 +251,7 @@ Core::Frame::~Frame() {
   const std::exception_ptr refused =
       TrySendRunners(sync::RefPtr<Core>::Share(core), runners);
   if (refused == nullptr || go_on == nullptr || *go_on) return;
-  // Nobody else may come, so this thread goes on after all.
-  sync::MutexLock lock(&core->mutex_);
-  *go_on = core->Unserved();
-  if (*go_on) ++core->runners_coming_;
+  *go_on = core->BecomeRunner();  // nobody else may come
 }
 
 absl::Status Core::RecordError(int64_t index, const absl::Status& status,
@@ -262,10 +264,13 @@ absl::Status Core::RecordError(int64_t index, const absl::Status& status,
   if (exception != nullptr && !std::exchange(had_exception_, true)) {
     exception_.swap(exception);
   }
-  const bool first = first_error_.ok();
-  if (first) first_error_ = status;
-  if (!first && !policy_.keep_all_errors) return first_error_;
-  if (!Keep(errors_, {.index = index, .status = status})) ++errors_dropped_;
+  if (first_error_.ok()) {
+    first_error_ = status;
+    first_index_ = index;
+  } else if (policy_.keep_all_errors &&
+             !Keep(more_errors_, {.index = index, .status = status})) {
+    ++errors_dropped_;
+  }
   return first_error_;
 }
 
@@ -300,13 +305,16 @@ void Core::CheckSize(const char* what, int size) const {
                          << "; the name for no bound is kUnlimited";
 }
 
-bool Core::InsideTask() const {
-  for (const Frame* frame = Frame::Top(); frame != nullptr;
-       frame = frame->below()) {
-    if (frame->core() == this) return true;
+Core::Frame* Core::OwnFrame(Frame* from) const {
+  for (Frame* frame = from; frame != nullptr; frame = frame->below()) {
+    if (frame->core() == this) return frame;
+    // Everything below was there before this group.
+    if (maker_ != nullptr && frame->lineage() == maker_.get()) return nullptr;
   }
-  return false;
+  return nullptr;
 }
+
+bool Core::InsideTask() const { return OwnFrame(Frame::Top()) != nullptr; }
 
 bool Core::InsideTaskTree() const {
   for (const Frame* frame = Frame::Top(); frame != nullptr;
@@ -572,16 +580,13 @@ bool Core::Take(Entries& entry) {
 }
 
 bool Core::TakeForOneself(Entries& entry, Frame** host) {
-  Frame* lender = Frame::Top();
-  while (lender != nullptr && (lender->core() != this || lender->waiting)) {
-    lender = lender->below();
-  }
+  Frame* const lender = OwnFrame(Frame::Top());
   if (lender != nullptr) ++self_waiting_;
   if (!Take(entry)) {
     if (lender != nullptr) --self_waiting_;
     return false;
   }
-  if (lender != nullptr) lender->waiting = true;
+  if (lender != nullptr) lender->lending = true;
   *host = lender;
   return true;
 }
@@ -589,6 +594,13 @@ bool Core::TakeForOneself(Entries& entry, Frame** host) {
 void Core::Help(Entries& entry, Frame* host) {
   const auto run = [&] { RunTaken(entry, /*may_go_on=*/false, host); };
   if (!Frame::StackIsUsedUp() || !Frame::OnAnotherStack(run)) run();
+}
+
+bool Core::BecomeRunner() {
+  sync::MutexLock lock(&mutex_);
+  if (!Unserved()) return false;
+  ++runners_coming_;
+  return true;
 }
 
 void Core::Run() {
@@ -630,10 +642,10 @@ absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
 }
 
 void Core::OnCancelled() {
-  if (!policy_.run_after_cancel) SkipQueued();
+  if (!policy_.run_after_cancel) DropQueued();
 }
 
-void Core::SkipQueued() {
+void Core::DropQueued() {
   Dropper dropper;
   Entries skipped;
   int64_t count = 0;
@@ -705,12 +717,12 @@ void Core::WakeIfFinished() {
 
 int64_t Core::EnterSelfWait() {
   int64_t count = 0;
-  for (Frame* frame = Frame::Top(); frame != nullptr; frame = frame->below()) {
-    if (frame->core() != this || frame->waiting) continue;
+  for (Frame* frame = OwnFrame(Frame::Top());
+       frame != nullptr && !frame->waiting; frame = OwnFrame(frame->below())) {
     frame->waiting = true;
+    if (!frame->lending) ++self_waiting_;
     ++count;
   }
-  self_waiting_ += count;
   if (count > 0) {
     AcceptParked();
     WakeIfFinished();
@@ -719,10 +731,10 @@ int64_t Core::EnterSelfWait() {
 }
 
 void Core::LeaveSelfWait(int64_t count) {
-  self_waiting_ -= count;
-  for (Frame* frame = Frame::Top(); count > 0; frame = frame->below()) {
-    if (frame->core() != this || !frame->waiting) continue;
+  for (Frame* frame = OwnFrame(Frame::Top()); count > 0;
+       frame = OwnFrame(frame->below())) {
     frame->waiting = false;
+    if (!frame->lending) --self_waiting_;
     --count;
   }
 }
@@ -828,7 +840,7 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
         SendRunners(sync::RefPtr<Core>::Share(this), runners);
       } else {
         sync::Point("wait.park");
-        expired = !Park(inside, round, help, deadline) && !help;
+        expired = Park(inside, round, help, deadline);
       }
     });
     if (go_on) --runners_coming_;
@@ -855,7 +867,7 @@ bool Core::Park(bool inside, int64_t round, bool help,
       expired = finished_.WaitUntil(&mutex_, deadline);
     }
   }
-  return Finished(inside, round);
+  return expired;
 }
 
 absl::Status Core::EndedByWait() const {
@@ -912,7 +924,7 @@ void Core::Close() {
     closed_ = stranded;
   }
   if (stranded) {
-    SkipQueued();
+    DropQueued();
     Wait(WaitPolicy::kHelp).IgnoreError();
   }
   on_cancelled_ = DoneCallback();
@@ -922,7 +934,12 @@ void Core::Close() {
 
 std::vector<TaskError> Core::errors() const {
   sync::MutexLock lock(&mutex_);
-  return errors_;
+  std::vector<TaskError> errors;
+  if (first_error_.ok()) return errors;
+  errors.reserve(1 + more_errors_.size());
+  errors.push_back({.index = first_index_, .status = first_error_});
+  absl::c_copy(more_errors_, std::back_inserter(errors));
+  return errors;
 }
 
 bool Core::cut_short() const {

@@ -136,6 +136,8 @@ class Core {
   ~Core() = default;
 
   void CheckSize(const char* what, int size) const;
+  // The uppermost frame of this group, from `from` downwards; null if none is.
+  Frame* OwnFrame(Frame* from) const;
   // Whether a task of this group runs below on the calling thread's stack.
   bool InsideTask() const;
   // Whether that holds, or the calling thread runs a task of a group that was
@@ -180,6 +182,8 @@ class Core {
                                            int64_t count);
   // Runners that were coming never will.
   void LoseRunners(int64_t count);
+  // Counts the calling thread as a runner that is coming, if a task has none.
+  bool BecomeRunner();
   void Run();
 
   // Takes a slot and the oldest task, if there are both.
@@ -195,7 +199,7 @@ class Core {
 
   void OnCancelled();
   // Skips all that has not started, and answers those who are parked.
-  void SkipQueued();
+  void DropQueued();
   // Before and after this thread destroys tasks, which count as skipped then.
   void BeginDrop(int64_t count, Dropper& dropper)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -219,8 +223,8 @@ class Core {
   void WithoutLock(absl::FunctionRef<void()> f) ABSL_NO_THREAD_SAFETY_ANALYSIS
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Blocks until the wait is over, the deadline, or until there is something to
-  // do: with `help` a task to run, else a runner to send. Returns whether it is
-  // over.
+  // do: with `help` a task to run, else a runner to send. True after the
+  // deadline.
   bool Park(bool inside, int64_t round, bool help, sync::SteadyTime deadline);
   absl::Status Result() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EndedByWait() const;
@@ -270,7 +274,8 @@ class Core {
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is accepted any more
   absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
-  std::vector<TaskError> errors_ ABSL_GUARDED_BY(mutex_);
+  int64_t first_index_ ABSL_GUARDED_BY(mutex_) = 0;  // of the task it is from
+  std::vector<TaskError> more_errors_ ABSL_GUARDED_BY(mutex_);
   bool had_exception_ ABSL_GUARDED_BY(mutex_) = false;
   std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);  // until it is taken
 

@@ -47,6 +47,7 @@ TEST(AllocationFailure, ErrSizedGroup) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     ErrSizedGroup group(2);
     group.Go([] { return absl::InternalError("boom"); });
+    Await([&group] { return group.stats().failed == 1; });
     absl::Status status;
     if (fault.Strikes([&] { status = group.Wait(); })) status = group.Wait();
     EXPECT_EQ(status.message(), "1 error(s) occurred: [0] {boom}");

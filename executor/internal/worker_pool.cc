@@ -64,7 +64,7 @@ WorkerPool::~WorkerPool() {
 
 // Holds the lock from here on: whatever thread comes to the pool stays there,
 // and touches nothing that is gone.
-void WorkerPool::LeaveForExit() {
+void WorkerPool::Freeze() {
   mutex_.Lock();
   sync::KeepForExit(std::move(mutex_owner_));
   sync::KeepForExit(std::move(queue_));
@@ -75,7 +75,7 @@ void WorkerPool::LeaveForExit() {
 
 void WorkerPool::Finish() {
   if (Current() == this && sync::InExit()) {
-    LeaveForExit();
+    Freeze();
     return;
   }
   ABSL_CHECK(Current() != this)
@@ -193,7 +193,8 @@ void WorkerPool::Dispatch() {
       break;
     }
   }
-  if (Stuck() && policy_.grows) WakeMonitor();
+  // Without any thread there is nobody else to try again.
+  if (Stuck() && (policy_.grows || workers_.empty())) WakeMonitor();
 }
 
 bool WorkerPool::StartWorker() {

@@ -83,7 +83,7 @@ class WorkerPool : public Executor {
   Worker* ThisWorker();
 
   // For Finish, where a task of the pool exits: leaves all as it is, for good.
-  void LeaveForExit() ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  void Freeze() ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // For Finish: waits until no worker is left, then takes what none of them
   // could run.
   bool TakeLeftover(std::list<Task>* task);
