@@ -70,8 +70,9 @@ TEST(AllocationFailure, Go) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     Group group;
     std::atomic<int> ran{0};
-    const bool threw = fault.Strikes(
-        [&] { group.Go([&ran, large = Large()] { ran += 1 + large.bytes[0]; }); });
+    const bool threw = fault.Strikes([&] {
+      group.Go([&ran, large = Large()] { ran += 1 + large.bytes[0]; });
+    });
     ExpectUsable(group, threw ? 0 : 1);
     EXPECT_EQ(ran, threw ? 0 : 1);
   });
@@ -221,9 +222,8 @@ TEST(AllocationFailure, TheFirstErrorIsNeverLost) {
     EXPECT_EQ(group.errors().at(0).status, error);
     const Stats stats = group.stats();
     EXPECT_EQ(stats.failed, 2);
-    EXPECT_EQ(static_cast<int64_t>(group.errors().size()) +
-                  stats.errors_dropped,
-              2);
+    EXPECT_EQ(
+        static_cast<int64_t>(group.errors().size()) + stats.errors_dropped, 2);
   });
 }
 
@@ -390,6 +390,7 @@ TEST(ThrowingExecutor, AWaitInsideThatParksThrows) {
     EXPECT_EQ(group.Wait(), absl::OkStatus());  // helps itself
     EXPECT_EQ(ran, 1);
   });
+  Await([&group] { return group.stats().succeeded == 2; });
   EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
 }
 

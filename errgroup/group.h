@@ -90,8 +90,9 @@ struct Options {
 //                no way to stop the end of a thread; the group is whole for all
 //                others, and Wait(kPark) always returns. Where memory runs out,
 //                or the executor's Submit throws, the call throws that, and has
-//                changed nothing; a task that only waits for its turn is started
-//                by the thread that ends another, by the next call, or by Wait.
+//                changed nothing; a task that only waits for its turn is
+//                started by the thread that ends another, by the next call, or
+//                by Wait.
 // Thread safety  All methods, from any thread, at any time before destruction
 //                begins; also inside tasks of the group.
 // Memory order   What happened before Go is visible to the task; what a task
@@ -152,10 +153,10 @@ class Group {
   // many tasks produce, and whatever they wait for, this is no deadlock. But as
   // the calling thread may run any task of the group, it must hold no lock that
   // these take. There is no back-pressure where no task may start: with the
-  // limit 0, and, as long as all slots are taken, inside a task of another group
-  // that was made inside a task of this one, since it has no slot of its own to
-  // offer. Then, as with Go, `task` is queued beyond the bound. Outside such
-  // tasks it is Go. (Not in the original.)
+  // limit 0, and, as long as all slots are taken, inside a task of another
+  // group that was made inside a task of this one, since it has no slot of its
+  // own to offer. Then, as with Go, `task` is queued beyond the bound. Outside
+  // such tasks it is Go. (Not in the original.)
   template <GroupTask F>
   Admission GoOrHelp(F task) {
     return core_->Submit("GoOrHelp", group_internal::MakeTask(std::move(task)),
@@ -175,14 +176,17 @@ class Group {
   // recorded is not undone by a later cancellation.
   //
   // May be called any number of times, from any threads. With kHelp it runs
-  // tasks of this group meanwhile, within one another if these wait as well, but
-  // on a stack that is bounded: beyond some 100 KiB on that of a helper thread,
-  // which runs them for the calling thread while that blocks. Inside a task of this group it does not wait
-  // for the tasks that are themselves waiting here, and ends nothing; such a
-  // task lends its slot while it waits, so that for a moment after several of
-  // them go on, more than `limit` tasks may run. (A task that waits for a group
-  // whose tasks wait for that task waits for ever, as any two things do that
-  // wait for each other.)
+  // tasks of this group meanwhile, within one another if these wait as well,
+  // but on a stack that is bounded: beyond some 100 KiB on that of a helper
+  // thread, which runs them for the calling thread while that blocks. Inside a
+  // task of this group it does not wait for the tasks that are themselves
+  // waiting here, and ends nothing; such a task lends its slot while it waits,
+  // so that for a moment after several of them go on, more than `limit` tasks
+  // may run. (A task that waits for a group whose tasks wait for that task
+  // waits for ever, as any two things do that wait for each other.) With kPark,
+  // if there are tasks that the executor's Submit refuses to start and no
+  // thread of the group is left to run them, it throws what Submit did; one may
+  // wait again.
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
   // The same until `t` by wall clock: DEADLINE_EXCEEDED if the group has not

@@ -1243,8 +1243,7 @@ TEST(GroupHelperSimTest, NoLockIsHeldWhereTheExecutorIsCalled) {
 // nobody's but the waiter's, who leaves.
 TEST_P(GroupSimTest, AWaiterThatLeavesSendsSomebodyForWhatWasLeftToIt) {
   Explore(8000, [](Executor* executor) {
-    Group group(
-        Options{.limit = 1, .queue = kUnlimited, .executor = executor});
+    Group group(Options{.limit = 1, .queue = kUnlimited, .executor = executor});
     for (int i = 0; i < 2; ++i) {
       group.Go([&group] {
         EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -1455,11 +1454,11 @@ TEST_P(GroupSimTest, AProducerInsideLearnsOfTheCancellation) {
 
 TEST_P(GroupSimTest, TheDestructorSkipsWhatNothingCanStart) {
   Explore(3000, [](Executor* executor) {
-    auto group = std::make_unique<Group>(
-        Context(), Options{.limit = 1,
-                           .queue = 1,
-                           .run_after_cancel = true,
-                           .executor = executor});
+    auto group =
+        std::make_unique<Group>(Context(), Options{.limit = 1,
+                                                   .queue = 1,
+                                                   .run_after_cancel = true,
+                                                   .executor = executor});
     Group* const raw = group.get();
     group->Go([raw] {
       raw->SetLimit(0);
@@ -1480,8 +1479,7 @@ TEST(GroupQuiescentSimTest, TheDestructorSkipsWhatIsQueuedWithTheLimitZero) {
     Admission parked = Admission::kAccepted;
     {
       std::optional<Caller> producer;
-      Group group(
-          Options{.limit = 0, .queue = 1, .run_after_cancel = true});
+      Group group(Options{.limit = 0, .queue = 1, .run_after_cancel = true});
       group.Go([at_end = AtEnd([&gone] { gone = true; })] { MustNotRun(); });
       producer.emplace([&] { parked = group.Go(MustNotRun); });
       sync::SleepFor(kMoment);

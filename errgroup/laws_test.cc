@@ -135,8 +135,8 @@ TEST(LawStructured, NoTaskIsAcceptedAndThenNotWaitedFor) {
 TEST(LawStructured, TheDestructorWaitsForNothingThatNobodyCanStart) {
   std::atomic<bool> ran{false};
   {
-    Group group(Options{
-        .limit = 0, .queue = kUnlimited, .run_after_cancel = true});
+    Group group(
+        Options{.limit = 0, .queue = kUnlimited, .run_after_cancel = true});
     group.Go([&ran] { ran = true; });
   }
   EXPECT_FALSE(ran);

@@ -21,8 +21,8 @@ namespace cohort::errgroup {
 WaitGroup::~WaitGroup() {
   sync::MutexLock lock(&mutex_);
   if (count_ == 0) return;
-  ABSL_CHECK(sync::InExit()) << "errgroup::WaitGroup destroyed while counting "
-                             << count_;
+  ABSL_CHECK(sync::InExit())
+      << "errgroup::WaitGroup destroyed while counting " << count_;
   sync::KeepForExit(std::move(errors_));
 }
 

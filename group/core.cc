@@ -56,8 +56,8 @@ uintptr_t StackPosition() {
 // False if there are enough with the first one, or if there is no memory.
 bool Keep(std::vector<TaskError>& errors, TaskError error) {
   return errors.size() + 1 < kMaxErrors && executor_internal::Catch([&] {
-           errors.push_back(std::move(error));
-         }) == nullptr;
+                                             errors.push_back(std::move(error));
+                                           }) == nullptr;
 }
 
 }  // namespace
@@ -82,8 +82,8 @@ struct Core::Dropper : sync::ListHook<Dropper> {
   sync::ThreadId thread = sync::CurrentThreadId();
 };
 
-// Counts as coming until it runs. Where the executor drops it instead, or throws
-// rather than take it, it never will.
+// Counts as coming until it runs. Where the executor drops it instead, or
+// throws rather than take it, it never will.
 class Core::Runner {
  public:
   explicit Runner(sync::RefPtr<Core> core) : core_(std::move(core)) {}

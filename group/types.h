@@ -37,7 +37,8 @@ enum class Exceptions {
 enum class WaitPolicy {
   // It runs queued tasks of the group that it waits for, never those of
   // another, then blocks. Saves a thread, and hand-overs. A task that ends its
-  // thread (pthread_exit) here ends the waiting one, and its wait never returns;
+  // thread (pthread_exit) here ends the waiting one, and its wait never
+  // returns;
   // other waits for the same group do.
   kHelp,
   // It only blocks, and never lends its thread, so that it always returns. For

@@ -58,9 +58,13 @@ TEST(AllocationFailure, AddAndBlockAdd) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     WaitGroup group(1);
     std::atomic<int> ran{0};
-    const auto function = [&ran, large = Large()] { ran += 1 + large.bytes[0]; };
+    const auto function = [&ran, large = Large()] {
+      ran += 1 + large.bytes[0];
+    };
     if (fault.Strikes([&] { group.Add(function); })) group.Add(function);
-    { const Slot slot = group.BlockAdd(); }
+    {
+      const Slot slot = group.BlockAdd();
+    }
     group.Add(function);
     group.Wait(WaitPolicy::kPark);
     EXPECT_EQ(ran, 2);

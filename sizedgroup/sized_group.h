@@ -65,15 +65,16 @@ struct Options {
 //                submissions being served in turn.
 // On error?      Errors are collected in the order in which tasks end; see
 //                Wait. What a task returns because it was told to stop
-//                (CANCELLED, the context's status code, or a cause from outside)
-//                is none; what equals the error of another task is one.
-//                An exception counts as kInternal, with its type and what(),
-//                and so does a task that ends its thread (pthread_exit), except
-//                with Exceptions::kTerminate or without exceptions: that
-//                terminates the process. The thread may be that of a Wait that
-//                helps, which then never returns; Wait(kPark) always does. Where
-//                memory runs out, or the executor's Submit throws, the call
-//                throws that, and has changed nothing.
+//                (CANCELLED, the context's status code, or a cause from
+//                outside) is none; what equals the error of another task is
+//                one. An exception counts as kInternal, with its type and
+//                what(), and so does a task that ends its thread
+//                (pthread_exit), except with Exceptions::kTerminate or without
+//                exceptions: that terminates the process. The thread may be
+//                that of a Wait that helps, which then never returns;
+//                Wait(kPark) always does. Where memory runs out, or the
+//                executor's Submit throws, the call throws that, and has
+//                changed nothing.
 // Thread safety  All methods, from any thread; the destructor not inside one of
 //                the group's tasks.
 // Memory order   What happened before Go is visible to the task, and what the
@@ -106,8 +107,9 @@ class ErrSizedGroup {
   // The same with back-pressure inside a task of this group. Where `preemptive`
   // finds it full, it queues `task` and then runs the oldest queued one on the
   // calling thread, in the slot of the calling task, which must hold no lock
-  // that these take. It never waits there, and so is no deadlock. Elsewhere, and
-  // where it has no slot to offer (see errgroup::Group::GoOrHelp), it is Go.
+  // that these take. It never waits there, and so is no deadlock. Elsewhere,
+  // and where it has no slot to offer (see errgroup::Group::GoOrHelp), it is
+  // Go.
   template <GroupTask F>
   Admission GoOrHelp(F task) {
     return core_->Submit("GoOrHelp", group_internal::MakeTask(std::move(task)),

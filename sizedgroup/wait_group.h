@@ -82,7 +82,8 @@ class [[nodiscard]] Slot {
 // Destruction    Cancels, then waits for running functions and slots: a slot
 //                that the destroying thread holds itself is waited for for
 //                ever. Dies inside a function of the group, but not where that
-//                calls exit() and the group is static: it then waits for nobody.
+//                calls exit() and the group is static: it then waits for
+//                nobody.
 //
 // A size of 0 or less means no bound. A null function is a contract violation,
 // and dies.

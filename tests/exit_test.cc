@@ -97,7 +97,8 @@ TEST(ExitDeathTest, InTheDestructorOfATaskThatIsSkipped) {
   ExpectExitCode7([] {
     struct Exits {
       Exits() = default;
-      Exits(Exits&& other) noexcept : armed(std::exchange(other.armed, false)) {}
+      Exits(Exits&& other) noexcept
+          : armed(std::exchange(other.armed, false)) {}
       ~Exits() {
         if (armed) Exit();
       }

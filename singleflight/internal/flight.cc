@@ -251,8 +251,8 @@ Flights::Flights(Executor* executor, std::string name)
 Flights::~Flights() {
   if (Frame::Any(
           [this](const Frame& frame) { return frame.flights() == this; })) {
-    ABSL_CHECK(sync::InExit()) << Label()
-                               << ": destroyed inside one of its calls";
+    ABSL_CHECK(sync::InExit())
+        << Label() << ": destroyed inside one of its calls";
     sync::KeepForExit(std::move(shards_));
     return;
   }
