@@ -57,7 +57,8 @@ class Values;
 //                0: to its own sender); and before Close, to whoever learns of
 //                that.
 // Destruction    Of values that nobody has received, where the channel is
-//                destroyed. Dies if somebody still waits here.
+//                destroyed. Dies if somebody still waits here, unless the
+//                process exits.
 //
 // Bad input dies: a negative capacity. Moving a T must not throw. No method
 // calls code of a T's with a lock held.

@@ -65,7 +65,8 @@ concept BarrierAction = std::invocable<F&> &&
 // Thread safety  All methods, from any thread. One action runs at a time.
 // Memory order   What happened before an Await is visible to the action of its
 //                round, and that, to whoever returns an index from that round.
-// Destruction    Dies while somebody waits. No call may be under way.
+// Destruction    Dies while somebody waits, unless the process exits. No call
+//                may be under way.
 //
 // Fewer parties than one, a null action, and Await inside the action are
 // contract violations, and die. More threads may await than there are parties.

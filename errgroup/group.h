@@ -44,7 +44,8 @@ struct Options {
 
   // Go's behaviour: cancellation is only a message to tasks. Every task that is
   // submitted runs, whether the context is done or not, and a blocked Go waits
-  // for its slot.
+  // for its slot. (The destructor skips what the limit 0 keeps from starting:
+  // nobody can raise it any more.)
   bool run_after_cancel = false;
 
   // errors() holds the first kMaxErrors errors rather than the first one.
@@ -77,12 +78,21 @@ struct Options {
 //                and TryGo does not get in front of them.
 // On error?      The first error in order of completion is kept for good. What
 //                a task returns because the group was cancelled (CANCELLED, the
-//                context's status code, or its cause, once the context is done)
-//                is not an error of its own, and never hides the cause. An
+//                context's status code, or a cause from outside, once the
+//                context is done) is not an error of its own, and never hides
+//                the cause. What equals an error of another task is one: ten
+//                tasks may fail with the same. An
 //                exception counts as kInternal, with its type and what(); see
 //                Exceptions. So does a task that ends its thread
 //                (pthread_exit), except with kTerminate or without exceptions:
-//                that terminates the process.
+//                that terminates the process. The thread may be that of a Wait
+//                that helps, which then never returns, since the system offers
+//                no way to stop the end of a thread; the group is whole for all
+//                others, and Wait(kPark) always returns. Where memory runs out,
+//                or the executor's Submit throws, the call throws that, and has
+//                changed nothing; a task that only waits for its turn is
+//                started by the thread that ends another, by the next call, or
+//                by Wait.
 // Thread safety  All methods, from any thread, at any time before destruction
 //                begins; also inside tasks of the group.
 // Memory order   What happened before Go is visible to the task; what a task
@@ -90,7 +100,10 @@ struct Options {
 //                Wait.
 // Destruction    Cancels, then waits, as Wait does: with run_after_cancel it
 //                may run queued tasks. Dies inside a task of the group, also
-//                in the destructor of one that is skipped.
+//                in the destructor of one that is skipped. A task that calls
+//                exit() while the group is static is an exception: there the
+//                destructor cancels, waits for nobody, and leaves the rest to
+//                the end of the process.
 //
 // Bad input dies before anything changes: a null task, a negative limit or
 // queue (the name for no bound is kUnlimited).
@@ -132,6 +145,24 @@ class Group {
                          group_internal::WhenFull::kBlock);
   }
 
+  // The same with back-pressure inside a task of this group, for a task that
+  // produces others: where limit and queue are full, it queues `task` and then
+  // runs the oldest queued one (which may be `task`) on the calling thread, in
+  // the slot of the calling task. So no more tasks run at once than else, the
+  // queue does not grow beyond the bound, and nothing is waited for: however
+  // many tasks produce, and whatever they wait for, this is no deadlock. But as
+  // the calling thread may run any task of the group, it must hold no lock that
+  // these take. There is no back-pressure where no task may start: with the
+  // limit 0, and, as long as all slots are taken, inside a task of another
+  // group that was made inside a task of this one, since it has no slot of its
+  // own to offer. Then, as with Go, `task` is queued beyond the bound. Outside
+  // such tasks it is Go. (Not in the original.)
+  template <GroupTask F>
+  Admission GoOrHelp(F task) {
+    return core_->Submit("GoOrHelp", group_internal::MakeTask(std::move(task)),
+                         group_internal::WhenFull::kHelp);
+  }
+
   // The same, but never blocks: kFull if there is no place for the task.
   template <GroupTask F>
   [[nodiscard]] Admission TryGo(F task) {
@@ -145,12 +176,17 @@ class Group {
   // recorded is not undone by a later cancellation.
   //
   // May be called any number of times, from any threads. With kHelp it runs
-  // tasks of this group meanwhile. Inside a task of this group it does not wait
-  // for the tasks that are themselves waiting here, and ends nothing; such a
-  // task lends its slot while it waits, so that for a moment after several of
-  // them go on, more than `limit` tasks may run. (A task that waits for a group
-  // whose tasks wait for that task waits for ever, as any two things do that
-  // wait for each other.)
+  // tasks of this group meanwhile, within one another if these wait as well,
+  // but on a stack that is bounded: beyond some 100 KiB on that of a helper
+  // thread, which runs them for the calling thread while that blocks. Inside a
+  // task of this group it does not wait for the tasks that are themselves
+  // waiting here, and ends nothing; such a task lends its slot while it waits,
+  // so that for a moment after several of them go on, more than `limit` tasks
+  // may run. (A task that waits for a group whose tasks wait for that task
+  // waits for ever, as any two things do that wait for each other.) With kPark,
+  // if there are tasks that the executor's Submit refuses to start and no
+  // thread of the group is left to run them, it throws what Submit did; one may
+  // wait again.
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
   // The same until `t` by wall clock: DEADLINE_EXCEEDED if the group has not
@@ -164,11 +200,14 @@ class Group {
   bool Cancel(absl::Status cause = absl::CancelledError("group cancelled"));
 
   // Changes the limit. Raising it starts queued tasks and lets blocked
-  // submissions in; lowering it lets running tasks finish. Does not block.
+  // submissions in; lowering it lets running tasks finish. Does not block. If
+  // the executor's Submit throws, so does this, and the limit stays.
   void SetLimit(int limit);
 
-  // The context that tasks are given. Lives as long as the group.
-  const Context& context() const { return core_->context(); }
+  // The context that tasks are given. Lives as long as the group, so asking a
+  // temporary one for it does not compile.
+  const Context& context() const& { return core_->context(); }
+  const Context& context() && = delete;
 
   // The first error with the index of its task; with keep_all_errors the first
   // kMaxErrors in order of completion. A copy: it does not change later.

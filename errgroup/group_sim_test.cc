@@ -586,7 +586,7 @@ TEST_P(GroupSimTest, B21_TheCauseIsNotMaskedByItsConsequence) {
     group.Go([](const Context& context) {
       context.AwaitDone();
       EXPECT_EQ(context.cause(), Fail("cause"));
-      return context.cause();
+      return context.status();
     });
     EXPECT_EQ(group.Wait(), Fail("cause"));
     EXPECT_EQ(group.errors().size(), 1);
@@ -1238,7 +1238,258 @@ TEST(GroupHelperSimTest, NoLockIsHeldWhereTheExecutorIsCalled) {
   });
 }
 
+// A waiter inside is about to go on with a queued task when another one takes
+// that, and so ends what both wait for. What the other one then submits is
+// nobody's but the waiter's, who leaves.
+TEST_P(GroupSimTest, AWaiterThatLeavesSendsSomebodyForWhatWasLeftToIt) {
+  Explore(8000, [](Executor* executor) {
+    Group group(Options{.limit = 1, .queue = kUnlimited, .executor = executor});
+    for (int i = 0; i < 2; ++i) {
+      group.Go([&group] {
+        EXPECT_EQ(group.Wait(), absl::OkStatus());
+        group.Go([] {});
+      });
+    }
+    for (int i = 0; i < 3; ++i) group.Go([] {});
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    ExpectAccounted(group);
+  });
+}
+
+// Bounded stacks.
+
+// Calls `f` with so much of the stack in use that few of these fit into one.
+[[gnu::noinline]] void WithMuchStack(absl::FunctionRef<void()> f) {
+  auto* const space = static_cast<volatile char*>(__builtin_alloca(48 << 10));
+  space[0] = 1;
+  f();
+  space[0] = 2;
+}
+
+TEST_P(GroupSimTest, TasksThatAllWaitUseBoundedStacks) {
+  Explore(500, [](Executor* executor) {
+    constexpr int kTasks = 7;
+    Group group(Options{.executor = executor});
+    sync::Atomic<int> went_on = 0;
+    for (int i = 0; i < kTasks; ++i) {
+      group.Go([&] {
+        WithMuchStack([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+        ++went_on;
+      });
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(went_on, kTasks);
+    ExpectAccounted(group);
+  });
+}
+
+// One thread is one task at a time, also where its tasks wait on other stacks.
+TEST(GroupStackSimTest, AnotherStackIsNotAnotherTaskAtATime) {
+  sim::Explore({.schedules = 1000}, [] {
+    FixedPool pool(1);
+    Group group(Options{.executor = &pool});
+    AtOnce at_once(1);
+    for (int i = 0; i < 6; ++i) {
+      group.Go([&] {
+        at_once.Visit();
+        WithMuchStack([&] { group.Wait().IgnoreError(); });
+        at_once.Visit();
+      });
+    }
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(group.stats().succeeded, 6);
+  });
+}
+
+absl::Status Descend(Executor* executor, int depth) {
+  absl::Status status;
+  WithMuchStack([&] {
+    Group group(Options{.executor = executor});
+    group.Go([&]() -> absl::Status {
+      return depth == 0 ? Fail("at the bottom") : Descend(executor, depth - 1);
+    });
+    status = group.Wait();
+  });
+  return status;
+}
+
+TEST_P(GroupSimTest, GroupsWithinOneAnotherUseBoundedStacks) {
+  Explore(500, [](Executor* executor) {
+    EXPECT_EQ(Descend(executor, 7), Fail("at the bottom"));
+  });
+}
+
+// Where a task waits on another stack, it is the same task: its slot is lent
+// once, and what it submits to its full group does not block.
+TEST_P(GroupSimTest, ATaskIsTheSameOnAnotherStack) {
+  Explore(500, [](Executor* executor) {
+    Group group(Options{.limit = 1, .executor = executor});
+    sync::Atomic<int> ran = 0;
+    for (int i = 0; i < 1; ++i) {
+      group.Go([&] {
+        for (int j = 0; j < 5; ++j) {
+          group.Go([&] {
+            WithMuchStack([&] {
+              group.Go([&ran] { ++ran; });
+              group.Wait().IgnoreError();
+            });
+          });
+        }
+        group.Wait().IgnoreError();
+      });
+    }
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(ran, 5);
+    ExpectAccounted(group);
+  });
+}
+
+// Back-pressure inside.
+
+TEST_P(GroupSimTest, AProducerInsideDoesNotOutgrowTheQueue) {
+  Explore(3000, [](Executor* executor) {
+    Group group(Options{.limit = 1, .queue = 1, .executor = executor});
+    AtOnce at_once(1);
+    group.Go([&] {
+      for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(group.GoOrHelp([&at_once] { at_once.Visit(); }),
+                  Admission::kAccepted);
+        EXPECT_LE(group.stats().queued, 1);
+      }
+    });
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(group.stats().succeeded, 5);
+  });
+}
+
+TEST_P(GroupSimTest, ProducersInsideOneAnotherEnd) {
+  Explore(2000, [](Executor* executor) {
+    Group group(Options{.limit = 2, .executor = executor});
+    AtOnce at_once(2);
+    sync::Atomic<int> leaves = 0;
+    for (int i = 0; i < 2; ++i) {
+      group.Go([&] {
+        for (int j = 0; j < 2; ++j) {
+          group.GoOrHelp([&] {
+            at_once.Visit();
+            group.GoOrHelp([&] {
+              at_once.Visit();
+              ++leaves;
+            });
+          });
+        }
+      });
+    }
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(leaves, 4);
+    ExpectAccounted(group);
+  });
+}
+
+TEST_P(GroupSimTest, ProducersInsideMayWaitAsWell) {
+  Explore(2000, [](Executor* executor) {
+    Group group(Options{.limit = 1, .executor = executor});
+    sync::Atomic<int> leaves = 0;
+    for (int i = 0; i < 2; ++i) {
+      group.Go([&] {
+        group.GoOrHelp([&] {
+          group.GoOrHelp([&leaves] { ++leaves; });
+          EXPECT_EQ(group.Wait(), absl::OkStatus());
+        });
+        EXPECT_EQ(group.Wait(), absl::OkStatus());
+      });
+    }
+    Caller outside([&] {
+      EXPECT_EQ(group.GoOrHelp([&leaves] { ++leaves; }), Admission::kAccepted);
+    });
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    outside.Join();
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(leaves, 3);
+    ExpectAccounted(group);
+  });
+}
+
+// Neither the task of a group inside, which has no slot of its own, nor a group
+// in which nothing may start, holds a producer up.
+TEST_P(GroupSimTest, AProducerGoesOnWhereItCannotHelp) {
+  Explore(2000, [](Executor* executor) {
+    Group group(Options{.limit = 1, .executor = executor});
+    sync::Atomic<int> ran = 0;
+    group.Go([&] {
+      Group inner(Options{.executor = executor});
+      inner.Go([&] {
+        EXPECT_EQ(group.GoOrHelp([&ran] { ++ran; }), Admission::kAccepted);
+      });
+      EXPECT_EQ(inner.Wait(), absl::OkStatus());
+      group.SetLimit(0);
+      EXPECT_EQ(group.GoOrHelp([&ran] { ++ran; }), Admission::kAccepted);
+      group.SetLimit(1);
+    });
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(ran, 2);
+  });
+}
+
+TEST_P(GroupSimTest, AProducerInsideLearnsOfTheCancellation) {
+  Explore(3000, [](Executor* executor) {
+    Group group(Context(), {.limit = 1, .executor = executor});
+    group.Go([&group] {
+      for (int i = 0; i < 5; ++i) {
+        if (group.GoOrHelp([] {}) == Admission::kCancelled) {
+          EXPECT_TRUE(group.context().done());
+        }
+      }
+    });
+    Caller canceller([&group] { group.Cancel(Fail("enough")); });
+    const absl::Status status = group.Wait();
+    const Stats stats = group.stats();
+    ExpectAccounted(group);
+    EXPECT_EQ(status, stats.skipped + stats.refused == 0 ? absl::OkStatus()
+                                                         : Fail("enough"));
+  });
+}
+
 // Destruction.
+
+TEST_P(GroupSimTest, TheDestructorSkipsWhatNothingCanStart) {
+  Explore(3000, [](Executor* executor) {
+    auto group =
+        std::make_unique<Group>(Context(), Options{.limit = 1,
+                                                   .queue = 1,
+                                                   .run_after_cancel = true,
+                                                   .executor = executor});
+    Group* const raw = group.get();
+    group->Go([raw] {
+      raw->SetLimit(0);
+      raw->Go(MustNotRun);
+      raw->Wait().IgnoreError();
+    });
+    Caller producer([raw] { raw->Go([] {}); });
+    while (raw->stats().accepted + raw->stats().parked < 3) {
+      sync::SleepFor(kMoment);
+    }
+    group.reset();
+  });
+}
+
+TEST(GroupQuiescentSimTest, TheDestructorSkipsWhatIsQueuedWithTheLimitZero) {
+  ExploreQuiescent([] {
+    bool gone = false;
+    Admission parked = Admission::kAccepted;
+    {
+      std::optional<Caller> producer;
+      Group group(Options{.limit = 0, .queue = 1, .run_after_cancel = true});
+      group.Go([at_end = AtEnd([&gone] { gone = true; })] { MustNotRun(); });
+      producer.emplace([&] { parked = group.Go(MustNotRun); });
+      sync::SleepFor(kMoment);
+      EXPECT_EQ(group.stats().parked, 1);
+      // The group goes first, and answers the producer.
+    }
+    EXPECT_TRUE(gone);
+    EXPECT_EQ(parked, Admission::kCancelled);
+  });
+}
 
 TEST_P(GroupSimTest, B06_TheDestructorCancelsThenWaits) {
   Explore(3000, [](Executor* executor) {
@@ -1621,6 +1872,28 @@ TEST(GroupProof, ARaisedLimitAndACancel) {
     EXPECT_EQ(ran.Read(), group.stats().succeeded);
     EXPECT_EQ(status.ok(), ran.Read() == 1);
     EXPECT_EQ(admission == Admission::kAccepted, group.stats().accepted == 1);
+  });
+}
+
+// However they interleave, neither waits for the other.
+TEST(GroupProof, TwoProducersInside) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    Shelf shelf;
+    Group group(Options{.limit = 1, .executor = &shelf});
+    sync::Atomic<int> ran = 0;
+    for (int i = 0; i < 2; ++i) {
+      group.Go([&] {
+        group.GoOrHelp([&ran] { ++ran; });
+        group.GoOrHelp([&] {
+          ++ran;
+          group.Wait().IgnoreError();
+        });
+      });
+      if (i == 0) group.SetLimit(2);
+    }
+    Caller other([&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(ran, 4);
   });
 }
 

@@ -137,6 +137,84 @@ TEST(Immunity, B05_ATaskThatEndsItsThreadInAWaitLeavesNoSlotBehind) {
   passed.WaitForNotification();
   EXPECT_FALSE(ran);
 }
+
+TEST(Immunity, B05_AWaitThatParksAlwaysReturns) {
+  for (int i = 0; i < 500; ++i) {
+    Group group;
+    group.Go([] { pthread_exit(nullptr); });
+    group.Go([] {});
+    const absl::Status status = group.Wait(WaitPolicy::kPark);
+    ASSERT_EQ(status.code(), absl::StatusCode::kInternal) << status;
+  }
+}
+
+// One that helps may be what ends; the group is whole for the others.
+TEST(Immunity, B05_AWaitThatHelpsEndsWithItsThreadAlone) {
+  FixedPool pool(1);
+  absl::Notification release;
+  pool.Submit([&release] { release.WaitForNotification(); });
+  Group group(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});
+  std::atomic<int> ran{0};
+  group.Go([] { pthread_exit(nullptr); });
+  group.Go([&ran] { ++ran; });
+  std::atomic<bool> returned{false};
+  Caller helper([&] {
+    group.Wait().IgnoreError();
+    returned = true;
+  });
+  helper.Join();
+  EXPECT_FALSE(returned);
+  EXPECT_EQ(group.stats().failed, 1);
+  release.Notify();
+  const absl::Status status = group.Wait(WaitPolicy::kPark);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
+  EXPECT_EQ(ran, 1);
+}
+
+// Where the help is on another stack, only that goes.
+TEST(Immunity, B05_AWaitGoesOnWhereAHelperEndsInItsPlace) {
+  FixedPool pool(1);
+  Group outer(Options{.executor = &pool});
+  std::atomic<int> ran{0};
+  absl::Status status;
+  outer.Go([&] {
+    auto* const space =
+        static_cast<volatile char*>(__builtin_alloca(256 << 10));
+    space[0] = 1;
+    Group inner(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});
+    for (int i = 0; i < 3; ++i) {
+      inner.Go([] { pthread_exit(nullptr); });
+      inner.Go([&ran] { ++ran; });
+    }
+    status = inner.Wait();
+    EXPECT_EQ(inner.stats().failed, 3);
+  });
+  EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
+  EXPECT_EQ(ran, 3);
+}
+
+// A task whose slot was lent by a wait that has ended with its thread has the
+// slot back.
+TEST(Immunity, B05_ATaskHasItsSlotBackWhenAWaitInItHasEnded) {
+  FixedPool pool(1);
+  Group group(Options{.limit = 1, .executor = &pool});
+  group.Go([&] {
+    auto* const space =
+        static_cast<volatile char*>(__builtin_alloca(256 << 10));
+    space[0] = 1;
+    Group other(Options{.executor = &pool});
+    // On another stack: waits for the first group within its task, and helps.
+    other.Go([&group] {
+      group.Go([] { pthread_exit(nullptr); });
+      group.Wait().IgnoreError();
+    });
+    EXPECT_FALSE(other.Wait().ok());
+    EXPECT_EQ(group.TryGo([] {}), Admission::kFull);
+  });
+  EXPECT_FALSE(group.Wait(WaitPolicy::kPark).ok());
+  EXPECT_EQ(group.stats().failed, 1);
+}
 #endif
 
 TEST(Immunity, B07_TheOriginalFailureIsReachable) {

@@ -1,6 +1,8 @@
 // The laws that every group of cohort obeys, each with a test of its name.
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -130,6 +132,16 @@ TEST(LawStructured, NoTaskIsAcceptedAndThenNotWaitedFor) {
   }
 }
 
+TEST(LawStructured, TheDestructorWaitsForNothingThatNobodyCanStart) {
+  std::atomic<bool> ran{false};
+  {
+    Group group(
+        Options{.limit = 0, .queue = kUnlimited, .run_after_cancel = true});
+    group.Go([&ran] { ran = true; });
+  }
+  EXPECT_FALSE(ran);
+}
+
 TEST(LawStructured, AGroupMayBeDestroyedByACallbackOfItsContext) {
   auto group = std::make_unique<Group>();
   std::optional<DoneCallback> callback;
@@ -232,6 +244,37 @@ TEST(LawFirstError, AnEchoOfTheCancellationNeverMasksItsCause) {
   EXPECT_EQ(group.Wait(), Fail("the cause"));
   EXPECT_TRUE(group.errors().empty());
   EXPECT_EQ(group.stats().failed, 4);
+}
+
+// An error of a task's own is none the less for being that of another.
+TEST(LawFirstError, EqualErrorsAreAllErrors) {
+  Group group(Context(), {.limit = 1,
+                          .queue = kUnlimited,
+                          .run_after_cancel = true,
+                          .keep_all_errors = true});
+  for (int i = 0; i < 10; ++i) group.Go([] { return Fail("same"); });
+  EXPECT_EQ(group.Wait(), Fail("same"));
+  EXPECT_EQ(group.stats().failed, 10);
+  EXPECT_EQ(group.stats().errors_dropped, 0);
+  const std::vector<TaskError> errors = group.errors();
+  ASSERT_EQ(errors.size(), 10u);
+  for (int64_t next = 0; const TaskError& error : errors) {
+    EXPECT_EQ(error.index, next++);
+    EXPECT_EQ(error.status, Fail("same"));
+  }
+}
+
+TEST(LawFirstError, ACauseFromOutsideIsAnEcho) {
+  Group group(Context(), {.limit = 1,
+                          .queue = kUnlimited,
+                          .run_after_cancel = true,
+                          .keep_all_errors = true});
+  group.Cancel(Fail("outside"));
+  for (int i = 0; i < 3; ++i) {
+    group.Go([](const Context& context) { return context.cause(); });
+  }
+  EXPECT_EQ(group.Wait(), Fail("outside"));
+  EXPECT_TRUE(group.errors().empty());
 }
 
 TEST(LawFirstError, ACancelledTaskDoesNotMaskADeadline) {
@@ -398,6 +441,55 @@ TEST(LawSafeNesting, SubmittingToTheOwnFullGroupNeverBlocks) {
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(ran, 127);
   }
+}
+
+TEST(LawSafeNesting, AProducerInsideHelpsRatherThanOutgrowTheQueue) {
+  FixedPool pool(2);
+  Group group(Options{.limit = 2, .queue = 3, .executor = &pool});
+  std::atomic<int> at_once{0};
+  std::atomic<int> most_at_once{0};
+  std::atomic<int64_t> most_queued{0};
+  group.Go([&] {
+    for (int i = 0; i < 20'000; ++i) {
+      ASSERT_EQ(group.GoOrHelp([&] {
+        const int now = ++at_once;
+        if (now > most_at_once) most_at_once = now;
+        --at_once;
+      }),
+                Admission::kAccepted);
+      most_queued = std::max<int64_t>(most_queued, group.stats().queued);
+    }
+  });
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+  EXPECT_EQ(group.stats().succeeded, 20'001);
+  EXPECT_LE(most_queued, 4);  // one of them with a slot
+  EXPECT_LE(most_at_once, 2);
+}
+
+TEST(LawSafeNesting, GoOrHelpRunsTheOldestInTheCallersSlot) {
+  FixedPool pool(1);
+  Group group(Options{.limit = 1, .queue = 1, .executor = &pool});
+  std::vector<int> order;
+  group.Go([&] {
+    for (int i = 0; i < 3; ++i) {
+      group.GoOrHelp([&order, i] { order.push_back(i); });
+      order.push_back(10 + i);
+    }
+  });
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+  EXPECT_EQ(order, (std::vector<int>{10, 0, 11, 1, 12, 2}));
+}
+
+TEST(LawSafeNesting, GoOrHelpBlocksOutside) {
+  absl::Notification release;
+  Group group(Options{.limit = 1});
+  group.Go([&release] { release.WaitForNotification(); });
+  Caller producer(
+      [&] { EXPECT_EQ(group.GoOrHelp([] {}), Admission::kAccepted); });
+  Await([&group] { return group.stats().parked == 1; });
+  release.Notify();
+  producer.Join();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
 }
 
 TEST(LawSafeNesting, ATaskOfAGroupMadeInsideATaskCountsAsInside) {

@@ -13,13 +13,17 @@
 #include "cohort/context/context.h"
 #include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/mutex.h"
 
 namespace cohort::errgroup {
 
 WaitGroup::~WaitGroup() {
   sync::MutexLock lock(&mutex_);
-  ABSL_CHECK_EQ(count_, 0) << "errgroup::WaitGroup destroyed while counting";
+  if (count_ == 0) return;
+  ABSL_CHECK(sync::InExit())
+      << "errgroup::WaitGroup destroyed while counting " << count_;
+  sync::KeepForExit(std::move(errors_));
 }
 
 void WaitGroup::Add(int delta) {

@@ -44,7 +44,8 @@ namespace cohort::errgroup {
 // Memory order   What happened before Done is visible to whoever returns from a
 //                Wait that it let through.
 // Destruction    Dies if the count is not 0, since somebody would still call
-//                Done. May follow at once the Wait that returned.
+//                Done; but not where it is static and the process exits. May
+//                follow at once the Wait that returned.
 //
 // Bad input dies before anything changes: a count that would be negative or
 // overflow, Error of an OK status.

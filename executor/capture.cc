@@ -57,12 +57,30 @@ absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
   return absl::InternalError(absl::StrCat(who(), " threw ", thrown));
 }
 
+std::exception_ptr Catch(absl::FunctionRef<void()> body) {
+  try {
+    body();
+    return nullptr;
+#ifdef __GLIBCXX__
+  } catch (const abi::__forced_unwind&) {
+    throw;
+#endif
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 #else
 
 absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
                              absl::FunctionRef<std::string()>,
                              std::exception_ptr*) {
   return body();
+}
+
+std::exception_ptr Catch(absl::FunctionRef<void()> body) {
+  body();
+  return nullptr;
 }
 
 #endif

@@ -19,6 +19,10 @@ absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
                              absl::FunctionRef<std::string()> who,
                              std::exception_ptr* exception = nullptr);
 
+// Calls `body`, and returns the exception that left it; null if none did. The
+// end of the thread passes through. Allocates nothing.
+std::exception_ptr Catch(absl::FunctionRef<void()> body);
+
 }  // namespace cohort::executor_internal
 
 #endif  // COHORT_EXECUTOR_CAPTURE_H_

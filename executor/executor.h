@@ -27,7 +27,8 @@ namespace cohort {
 // Order?         Up to the implementation; cohort's start tasks in the order of
 //                Submit, and urgent ones before the others.
 // On error?      A task has nowhere to return one to: an exception that leaves
-//                it terminates the process. (Groups catch before that.)
+//                it terminates the process. (Groups catch before that.) Submit
+//                may throw instead of taking a task: see there.
 // Thread safety  All methods may be called from any thread at any time.
 // Memory order   What happened before Submit is visible to the task.
 // Destruction    The implementation says. cohort's run every task they took.
@@ -38,8 +39,14 @@ class Executor {
   virtual ~Executor() = default;
 
   // Takes `task` to run it once on a thread of the executor: never within this
-  // call, since the caller may hold locks that the task wants. Does not block
-  // and does not fail. A null task is a contract violation.
+  // call, since the caller may hold locks that the task wants. Does not block.
+  // A null task is a contract violation.
+  //
+  // May throw, as cohort's executors do where there is no memory: the task is
+  // then destroyed unrun, and nothing else has changed. A call of a group that
+  // submits a task throws the same and has not accepted it; where a group wants
+  // to go on with tasks that it has accepted, it makes do with the threads that
+  // are in it, as its header says.
   virtual void Submit(Task task) = 0;
 
   // The same for what the passing of time has made due: callbacks on a
@@ -70,7 +77,8 @@ class Executor {
 
   // The task that runs on the calling thread, which is a worker of this
   // executor, is about to wait for something, or has stopped waiting. An
-  // executor that promises progress replaces the thread meanwhile.
+  // executor that promises progress replaces the thread meanwhile. Must not
+  // throw.
   virtual void BlockingBegan() {}
   virtual void BlockingEnded() {}
 };

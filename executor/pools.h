@@ -26,7 +26,9 @@ namespace cohort {
 //                is visible after the pool's destructor.
 // Destruction    Runs every task that was submitted, also those that tasks
 //                submit meanwhile, then joins the threads. Dies when called
-//                from one of its own tasks.
+//                from one of its own tasks; but where such a task calls exit()
+//                and the pool is static, leaves all as it is, and waits for
+//                nobody.
 // Fork           A child that does not exec has none of the threads: it must
 //                not use a pool that its parent has used.
 

@@ -301,7 +301,17 @@ class Model {
 
   bool RefusesWhenDone() const { return !spec_.options.run_after_cancel; }
 
-  void Submit(Task& task, bool may_block) {
+  // It lends its slot, and gets it back whether there is one or not.
+  void Lend(Task* self) {
+    if (self == nullptr || self->waited.Get()) return;
+    self->waited.Set(true);
+    now_.Add(-1);
+  }
+
+  // `self` is the task of this group that does it, if one does.
+  void Submit(Task& task, bool may_block, Task* self = nullptr) {
+    const bool helps = may_block && self != nullptr && task.id % 2 == 1;
+    if (helps) Lend(self);
     const bool was_cancelled =
         RefusesWhenDone() &&
         (cancelled_.Get() || group_->context().done() || over_.Get());
@@ -311,8 +321,9 @@ class Model {
     auto call = [token = Token(this, &task)](const Context& context) mutable {
       return token.Run(context);
     };
-    const Admission admission = may_block ? group_->Go(std::move(call))
-                                          : group_->TryGo(std::move(call));
+    const Admission admission = helps       ? group_->GoOrHelp(std::move(call))
+                                : may_block ? group_->Go(std::move(call))
+                                            : group_->TryGo(std::move(call));
     switch (admission) {
       case Admission::kAccepted:
         Check(!was_cancelled, "nothing is accepted after a cancellation");
@@ -397,7 +408,7 @@ class Model {
       case OpKind::kCount:
         break;
       case OpKind::kGo:
-        Submit(*op.task, /*may_block=*/true);
+        Submit(*op.task, /*may_block=*/true, self);
         break;
       case OpKind::kTryGo:
         Submit(*op.task, /*may_block=*/false);
@@ -471,12 +482,8 @@ class Model {
 
   // With no policy, for a moment.
   void Wait(Task* self, std::optional<WaitPolicy> policy) {
-    if (self != nullptr && !self->waited.Get()) {
-      // It lends its slot, and gets it back whether there is one or not.
-      self->waited.Set(true);
-      ambiguous_.Set(true);
-      now_.Add(-1);
-    }
+    if (self != nullptr && !self->waited.Get()) ambiguous_.Set(true);
+    Lend(self);
     const bool outside = self == nullptr;
     std::vector<Task*> accepted;
     std::vector<Task*> in_flight;

@@ -3,15 +3,19 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/capture.h"
@@ -21,6 +25,8 @@
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/exit.h"
+#include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
 #include "cohort/sync/thread.h"
@@ -32,13 +38,38 @@ namespace {
 // work.
 constexpr int kTasksPerRunner = 16;
 
+// How much stack the tasks may take that a thread runs within one another,
+// before those that it still helps with are run on another stack. Bytes, not
+// tasks, since a task takes what it likes.
+constexpr uintptr_t kMostStack = 128 << 10;
+
+// Where on its stack the calling thread is.
+uintptr_t StackPosition() {
+#if defined(__GNUC__)
+  return reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+#else
+  const char here = 0;
+  return reinterpret_cast<uintptr_t>(&here);
+#endif
+}
+
+// False if there are enough with the first one, or if there is no memory.
+bool Keep(std::vector<TaskError>& errors, TaskError error) {
+  return errors.size() + 1 < kMaxErrors && executor_internal::Catch([&] {
+                                             errors.push_back(std::move(error));
+                                           }) == nullptr;
+}
+
 }  // namespace
 
-bool IsEcho(const absl::Status& status, const Context& context) {
+bool IsEcho(const absl::Status& status, const Context& context,
+            const absl::Status& own_error) {
   const absl::Status cancelled = context.status();
-  return !cancelled.ok() &&
-         (absl::IsCancelled(status) || status.code() == cancelled.code() ||
-          status == context.cause());
+  if (cancelled.ok()) return false;
+  if (absl::IsCancelled(status) || status.code() == cancelled.code()) {
+    return true;
+  }
+  return status == context.cause() && status != own_error;
 }
 
 struct Core::Parked {
@@ -47,9 +78,34 @@ struct Core::Parked {
   sync::CondVar answered;
 };
 
+struct Core::Dropper : sync::ListHook<Dropper> {
+  sync::ThreadId thread = sync::CurrentThreadId();
+};
+
+// Counts as coming until it runs. Where the executor drops it instead, or
+// throws rather than take it, it never will.
+class Core::Runner {
+ public:
+  explicit Runner(sync::RefPtr<Core> core) : core_(std::move(core)) {}
+  Runner(Runner&&) noexcept = default;
+  Runner& operator=(Runner&&) = delete;
+  ~Runner() {
+    if (core_ != nullptr) core_->LoseRunners(1);
+  }
+
+  void operator()() && {
+    const sync::RefPtr<Core> core = std::move(core_);
+    core->Run();
+  }
+
+ private:
+  sync::RefPtr<Core> core_;
+};
+
 // The frames of a thread form a stack of their own, since a task may wait for a
-// group and so run tasks within it. The destructor is the end of the task,
-// also where that is the end of its thread (pthread_exit).
+// group and so run tasks within it; it goes on below that of the thread for
+// which this one helps. The destructor is the end of the task, also where that
+// is the end of its thread (pthread_exit).
 class Core::Frame {
  public:
   Frame(Core* core, Entries* entry);
@@ -61,20 +117,36 @@ class Core::Frame {
 
   Core* core() const { return core_; }
   Frame* below() const { return below_; }
-  static Frame* Top() { return Current(); }
+  const Lineage* lineage() const { return lineage_.get(); }
+  static Frame* Top() { return ThisThread().top; }
   static sync::RefPtr<Lineage> TopLineage();
+
+  // Whether the calling thread should run no task within those that it runs.
+  static bool StackIsUsedUp();
+  // Calls `f` inside the same tasks, on the stack of a new thread, and waits
+  // for its end, which may be the end of that thread. False if there is none.
+  static bool OnAnotherStack(absl::FunctionRef<void()> f);
 
   Fate fate = Fate::kRan;
   std::optional<absl::Status> status;  // none where the task ended its thread
   std::exception_ptr exception;
-  bool waiting = false;  // counted in core->self_waiting_
+  // Counted in core->self_waiting_: the task waits for the group, as all of it
+  // below do; or for one task, to which it lends its slot.
+  bool waiting = false;
+  bool lending = false;
+  Frame* host = nullptr;  // the one that lends to this one
   // In: whether the caller could go on with another task. Out, through the
   // pointer: whether it must.
   bool* go_on = nullptr;
 
  private:
-  struct Tag;
-  static Frame*& Current() { return sync::ThreadLocal<Frame*, Tag>::Get(); }
+  struct Thread {
+    Frame* top = nullptr;
+    uintptr_t stack_begin = 0;  // of what its tasks take
+  };
+  static Thread& ThisThread() {
+    return sync::ThreadLocal<Thread, Thread>::Get();
+  }
 
   Core* const core_;
   Entries* const entry_;
@@ -83,8 +155,36 @@ class Core::Frame {
 };
 
 Core::Frame::Frame(Core* core, Entries* entry)
-    : core_(core), entry_(entry), below_(Current()) {
-  Current() = this;
+    : core_(core), entry_(entry), below_(Top()) {
+  Thread& thread = ThisThread();
+  if (thread.top == nullptr) thread.stack_begin = StackPosition();
+  thread.top = this;
+}
+
+bool Core::Frame::StackIsUsedUp() {
+  const Thread& thread = ThisThread();
+  if (thread.top == nullptr) return false;
+  const uintptr_t here = StackPosition();
+  return std::max(here, thread.stack_begin) -
+             std::min(here, thread.stack_begin) >
+         kMostStack;
+}
+
+bool Core::Frame::OnAnotherStack(absl::FunctionRef<void()> f) {
+  struct Call {
+    absl::FunctionRef<void()> f;
+    Frame* const top;
+  };
+  Call call = {.f = f, .top = Top()};
+  absl::StatusOr<sync::Thread> thread =
+      sync::Thread::Start({.name = "helper"}, [&call] {
+        ThisThread() = {.top = call.top, .stack_begin = StackPosition()};
+        call.f();
+      });
+  if (!thread.ok()) return false;
+  BlockingScope blocking;
+  thread->Join();
+  return true;
 }
 
 sync::RefPtr<Lineage> Core::Frame::TopLineage() {
@@ -121,12 +221,15 @@ Core::Frame::~Frame() {
   }
   sync::Point("cancel.fired");
   if (lineage_ != nullptr) lineage_->End();
-  Current() = below_;
+  ThisThread().top = below_;
   int64_t runners = 0;
   {
     sync::MutexLock lock(&core->mutex_);
     --core->running_;
-    if (waiting) --core->self_waiting_;  // ended its thread within Wait
+    if (host != nullptr) {
+      host->lending = false;
+      --core->self_waiting_;
+    }
     if (fate == Fate::kSkipped) {
       ++core->skipped_;
       core->cut_short_ = true;
@@ -144,25 +247,28 @@ Core::Frame::~Frame() {
     core->WakeIfFinished();
   }
   sync::Point("task.uncounted");
-  if (runners > 0) SendRunners(sync::RefPtr<Core>::Share(core), runners);
+  if (runners == 0) return;
+  const std::exception_ptr refused =
+      TrySendRunners(sync::RefPtr<Core>::Share(core), runners);
+  if (refused == nullptr || go_on == nullptr || *go_on) return;
+  *go_on = core->BecomeRunner();  // nobody else may come
 }
 
 absl::Status Core::RecordError(int64_t index, const absl::Status& status,
                                std::exception_ptr& exception) {
   sync::MutexLock lock(&mutex_);
-  if (IsEcho(status, context())) {
+  if (IsEcho(status, context(), first_error_)) {
     cut_short_ = true;
     return absl::OkStatus();
   }
   if (exception != nullptr && !std::exchange(had_exception_, true)) {
     exception_.swap(exception);
   }
-  const bool first = first_error_.ok();
-  if (first) first_error_ = status;
-  if (!first && !policy_.keep_all_errors) return first_error_;
-  if (errors_.size() < kMaxErrors) {
-    errors_.push_back({.index = index, .status = status});
-  } else {
+  if (first_error_.ok()) {
+    first_error_ = status;
+    first_index_ = index;
+  } else if (policy_.keep_all_errors &&
+             !Keep(more_errors_, {.index = index, .status = status})) {
     ++errors_dropped_;
   }
   return first_error_;
@@ -199,13 +305,16 @@ void Core::CheckSize(const char* what, int size) const {
                          << "; the name for no bound is kUnlimited";
 }
 
-bool Core::InsideTask() const {
-  for (const Frame* frame = Frame::Top(); frame != nullptr;
-       frame = frame->below()) {
-    if (frame->core() == this) return true;
+Core::Frame* Core::OwnFrame(Frame* from) const {
+  for (Frame* frame = from; frame != nullptr; frame = frame->below()) {
+    if (frame->core() == this) return frame;
+    // Everything below was there before this group.
+    if (maker_ != nullptr && frame->lineage() == maker_.get()) return nullptr;
   }
-  return false;
+  return nullptr;
 }
+
+bool Core::InsideTask() const { return OwnFrame(Frame::Top()) != nullptr; }
 
 bool Core::InsideTaskTree() const {
   for (const Frame* frame = Frame::Top(); frame != nullptr;
@@ -216,7 +325,17 @@ bool Core::InsideTaskTree() const {
   return false;
 }
 
+bool Core::HeldByCaller() const {
+  {
+    sync::MutexLock lock(&mutex_);
+    if (InsideDrop()) return true;
+    if (Outstanding() == 0) return false;
+  }
+  return InsideTaskTree();
+}
+
 bool Core::RefusesWork() const {
+  if (closed_) return true;
   return !policy_.run_after_cancel && (ended_ || context().done());
 }
 
@@ -228,13 +347,33 @@ bool Core::HasPlace() const {
 }
 
 void Core::Accept(Entries& entry) {
-  const int64_t index = accepted_++;
+  ++accepted_;
+  const int64_t index = next_index_++;
   if (entry.empty()) {
     ++running_;
   } else {
     entry.front().index = index;
     queue_.splice(queue_.end(), entry);
   }
+}
+
+bool Core::TakeBack(int64_t index, Entries& entry) {
+  sync::RefPtr<Core> self;
+  int64_t runners = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    const auto place = absl::c_find_if(
+        queue_, [index](const Entry& entry) { return entry.index == index; });
+    if (place == queue_.end()) return false;
+    entry.splice(entry.begin(), queue_, place);
+    --accepted_;
+    AcceptParked();
+    runners = ClaimRunners();
+    WakeIfFinished();
+    if (runners > 0) self = sync::RefPtr<Core>::Share(this);
+  }
+  TrySendRunners(std::move(self), runners);
+  return true;
 }
 
 void Core::AcceptParked() {
@@ -265,7 +404,11 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
   // that parks has its answer.
   sync::RefPtr<Core> self;
   bool parked = false;
+  bool helps = false;
+  int64_t index = -1;  // of a task that is queued
   int64_t runners = 0;
+  Entries next;
+  Frame* host = nullptr;
   {
     sync::MutexLock lock(&mutex_);
     if (RefusesWork()) {
@@ -280,19 +423,27 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
       return Admission::kFull;
     }
     // Inside a task of the group, to wait here would be to wait for oneself;
-    // and to run the new task here could be to wait for a lock of the caller's.
+    // and to run a task here could be to wait for a lock of the caller's.
     parked = !has_place && !InsideTaskTree();
     if (parked) {
       parked_.push_back(&submission);
     } else {
+      if (!submission.entry.empty()) index = next_index_;
       Accept(submission.entry);
+      helps = !has_place && when_full == WhenFull::kHelp &&
+              TakeForOneself(next, &host);
       runners = ClaimRunners();
     }
     if (parked || runners > 0) self = sync::RefPtr<Core>::Share(this);
   }
   if (!parked) {
-    SendRunners(std::move(self), runners);
-    return Admission::kAccepted;
+    const std::exception_ptr refused = TrySendRunners(self, runners);
+    if (helps) Help(next, host);
+    // Somebody else may have taken it: then that was no failure.
+    if (refused == nullptr || !TakeBack(index, submission.entry)) {
+      return Admission::kAccepted;
+    }
+    std::rethrow_exception(refused);
   }
   sync::Point("submit.park");
   BlockingScope blocking;
@@ -315,7 +466,7 @@ void Core::Leave() {
     WakeIfFinished();
     if (runners > 0) self = sync::RefPtr<Core>::Share(this);
   }
-  SendRunners(std::move(self), runners);
+  TrySendRunners(std::move(self), runners);
 }
 
 std::optional<int64_t> Core::Expect() {
@@ -326,7 +477,8 @@ std::optional<int64_t> Core::Expect() {
     return std::nullopt;
   }
   ++expected_;
-  return accepted_++;
+  ++accepted_;
+  return next_index_++;
 }
 
 bool Core::Deliver(Entries& tasks) {
@@ -343,7 +495,7 @@ bool Core::Deliver(Entries& tasks) {
   if (runners == 0) return true;
   // Whoever delivers is nobody that the user knows of, so the group, and with
   // it the executor, has to stay until this is done.
-  SendRunners(self, runners);
+  TrySendRunners(self, runners);
   sync::MutexLock lock(&mutex_);
   --delivering_;
   WakeIfFinished();
@@ -352,24 +504,26 @@ bool Core::Deliver(Entries& tasks) {
 
 void Core::Skip(Entries tasks) {
   const int64_t count = static_cast<int64_t>(tasks.size());
+  Dropper dropper;
   {
     sync::MutexLock lock(&mutex_);
     expected_ -= count;
-    BeginDrop(count);
+    BeginDrop(count, dropper);
     cut_short_ = true;
   }
   tasks.clear();
-  EndDrop(count);
+  EndDrop(count, dropper);
 }
 
 void Core::Withdraw(absl::FunctionRef<void()> destroy) {
+  Dropper dropper;
   {
     sync::MutexLock lock(&mutex_);
     --expected_;
-    BeginDrop(1);
+    BeginDrop(1, dropper);
   }
   destroy();
-  EndDrop(1);
+  EndDrop(1, dropper);
 }
 
 int64_t Core::Startable() const {
@@ -377,6 +531,8 @@ int64_t Core::Startable() const {
   if (limit_ == kUnlimited) return queued;
   return std::clamp<int64_t>(limit_ - running_ + self_waiting_, 0, queued);
 }
+
+bool Core::Unserved() const { return Startable() > runners_coming_; }
 
 int64_t Core::ClaimRunners(int64_t here) {
   ABSL_DCHECK_GE(runners_coming_, 0) << Label();
@@ -394,8 +550,26 @@ int64_t Core::ClaimRunners(int64_t here) {
 void Core::SendRunners(sync::RefPtr<Core> self, int64_t count) {
   if (count == 0) return;
   Executor& executor = self->executor_;
-  for (; count > 1; --count) executor.Submit([core = self] { core->Run(); });
-  executor.Submit([core = std::move(self)] { core->Run(); });
+  for (; count > 1; --count) {
+    absl::Cleanup rest = [&] { self->LoseRunners(count - 1); };
+    executor.Submit(Runner(self));
+    std::move(rest).Cancel();
+  }
+  executor.Submit(Runner(std::move(self)));
+}
+
+std::exception_ptr Core::TrySendRunners(sync::RefPtr<Core> self,
+                                        int64_t count) {
+  if (count == 0) return nullptr;
+  return executor_internal::Catch([&] { SendRunners(std::move(self), count); });
+}
+
+void Core::LoseRunners(int64_t count) {
+  sync::MutexLock lock(&mutex_);
+  runners_coming_ -= count;
+  // Helpers have been woken for those tasks; a waiter that does not help sends
+  // another runner.
+  if (Unserved()) finished_.SignalAll();
 }
 
 bool Core::Take(Entries& entry) {
@@ -405,9 +579,33 @@ bool Core::Take(Entries& entry) {
   return true;
 }
 
+bool Core::TakeForOneself(Entries& entry, Frame** host) {
+  Frame* const lender = OwnFrame(Frame::Top());
+  if (lender != nullptr) ++self_waiting_;
+  if (!Take(entry)) {
+    if (lender != nullptr) --self_waiting_;
+    return false;
+  }
+  if (lender != nullptr) lender->lending = true;
+  *host = lender;
+  return true;
+}
+
+void Core::Help(Entries& entry, Frame* host) {
+  const auto run = [&] { RunTaken(entry, /*may_go_on=*/false, host); };
+  if (!Frame::StackIsUsedUp() || !Frame::OnAnotherStack(run)) run();
+}
+
+bool Core::BecomeRunner() {
+  sync::MutexLock lock(&mutex_);
+  if (!Unserved()) return false;
+  ++runners_coming_;
+  return true;
+}
+
 void Core::Run() {
   Entries entry;
-  for (int left = kTasksPerRunner; left > 0; --left) {
+  for (int left = kTasksPerRunner;; --left) {
     {
       sync::MutexLock lock(&mutex_);
       --runners_coming_;
@@ -417,11 +615,12 @@ void Core::Run() {
   }
 }
 
-bool Core::RunTaken(Entries& entry, bool may_go_on) {
+bool Core::RunTaken(Entries& entry, bool may_go_on, Frame* host) {
   bool go_on = may_go_on;
   {
     Frame frame(this, &entry);
-    frame.go_on = &go_on;
+    frame.go_on = host == nullptr ? &go_on : nullptr;
+    frame.host = host;
     sync::Point("task.begin");
     if (!policy_.run_after_cancel && context().done()) {
       frame.fate = Frame::Fate::kSkipped;
@@ -443,14 +642,18 @@ absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
 }
 
 void Core::OnCancelled() {
-  if (policy_.run_after_cancel) return;
+  if (!policy_.run_after_cancel) DropQueued();
+}
+
+void Core::DropQueued() {
+  Dropper dropper;
   Entries skipped;
   int64_t count = 0;
   {
     sync::MutexLock lock(&mutex_);
     skipped.swap(queue_);
     count = static_cast<int64_t>(skipped.size());
-    if (count > 0) BeginDrop(count);
+    if (count > 0) BeginDrop(count, dropper);
     if (count > 0 || !parked_.empty()) cut_short_ = true;
     refused_ += static_cast<int64_t>(parked_.size());
     for (Parked* parked : parked_) {
@@ -462,17 +665,25 @@ void Core::OnCancelled() {
   }
   if (count == 0) return;
   skipped.clear();
-  EndDrop(count);
+  EndDrop(count, dropper);
 }
 
-void Core::BeginDrop(int64_t count) {
+void Core::BeginDrop(int64_t count, Dropper& dropper) {
   dropping_ += count;
-  droppers_.push_back(sync::CurrentThreadId());
+  droppers_.PushBack(&dropper);
 }
 
-void Core::EndDrop(int64_t count) {
+bool Core::InsideDrop() const {
+  for (const Dropper* dropper = droppers_.front(); dropper != nullptr;
+       dropper = droppers_.Next(dropper)) {
+    if (dropper->thread == sync::CurrentThreadId()) return true;
+  }
+  return false;
+}
+
+void Core::EndDrop(int64_t count, Dropper& dropper) {
   sync::MutexLock lock(&mutex_);
-  droppers_.erase(absl::c_find(droppers_, sync::CurrentThreadId()));
+  droppers_.Remove(&dropper);
   dropping_ -= count;
   skipped_ += count;
   WakeIfFinished();
@@ -485,25 +696,33 @@ int64_t Core::Outstanding() const {
 }
 
 bool Core::Finished(bool inside, int64_t round) const {
-  if (!inside) return Outstanding() == 0;
+  if (!inside) return Outstanding() == 0 || Stranded();
   return Outstanding() == self_waiting_ || rounds_ != round;
 }
 
+bool Core::Stranded() const {
+  return closing_ && limit_ == 0 && running_ == self_waiting_ &&
+         !(queue_.empty() && parked_.empty());
+}
+
 void Core::WakeIfFinished() {
-  if (Outstanding() > self_waiting_) return;
-  ++rounds_;
+  if (Outstanding() > self_waiting_) {
+    if (!Stranded()) return;
+  } else {
+    ++rounds_;
+  }
   finished_.SignalAll();
   work_.SignalAll();
 }
 
 int64_t Core::EnterSelfWait() {
   int64_t count = 0;
-  for (Frame* frame = Frame::Top(); frame != nullptr; frame = frame->below()) {
-    if (frame->core() != this || frame->waiting) continue;
+  for (Frame* frame = OwnFrame(Frame::Top());
+       frame != nullptr && !frame->waiting; frame = OwnFrame(frame->below())) {
     frame->waiting = true;
+    if (!frame->lending) ++self_waiting_;
     ++count;
   }
-  self_waiting_ += count;
   if (count > 0) {
     AcceptParked();
     WakeIfFinished();
@@ -512,10 +731,10 @@ int64_t Core::EnterSelfWait() {
 }
 
 void Core::LeaveSelfWait(int64_t count) {
-  self_waiting_ -= count;
-  for (Frame* frame = Frame::Top(); count > 0; frame = frame->below()) {
-    if (frame->core() != this || !frame->waiting) continue;
+  for (Frame* frame = OwnFrame(Frame::Top()); count > 0;
+       frame = OwnFrame(frame->below())) {
     frame->waiting = false;
+    if (!frame->lending) --self_waiting_;
     --count;
   }
 }
@@ -531,51 +750,101 @@ absl::Status Core::WaitUntil(sync::SteadyTime deadline) {
 
 absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   const bool inside = InsideTask();
-  Entries entry;
   sync::Point("wait.checked");
   // Callbacks of contexts above run before the one that does this, and it may
   // be one of them that waits here.
   if (context().done()) OnCancelled();
-  mutex_.Lock();
-  ABSL_CHECK(!absl::c_linear_search(droppers_, sync::CurrentThreadId()))
-      << Label() << ": waited for, or destroyed, by the destructor of a task "
-      << "that is being skipped";
-  const int64_t entered = EnterSelfWait();
-  const int64_t round = rounds_;
-  const int64_t runners = ClaimRunners();  // for the slots that were lent
-  bool expired = false;
-  if (runners > 0) {
-    mutex_.Unlock();
-    SendRunners(sync::RefPtr<Core>::Share(this), runners);
-    mutex_.Lock();
-  }
-  while (!Finished(inside, round) && !expired) {
-    const bool take = help && Take(entry);
-    bool go_on = false;
-    mutex_.Unlock();
-    if (take) {
-      go_on = RunTaken(entry, /*may_go_on=*/true);
-    } else {
-      sync::Point("wait.park");
-      expired = !Park(inside, round, help, deadline) && !help;
+  int64_t entered = 0;
+  // Also where the executor takes no runner, or a task ends this thread.
+  absl::Cleanup leave = [&] {
+    if (entered == 0) return;
+    sync::MutexLock lock(&mutex_);
+    LeaveSelfWait(entered);
+  };
+  bool finished = false;
+  absl::Status result;
+  absl::Status cause;
+  sync::RefPtr<Core> self;
+  int64_t left = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    ABSL_CHECK(!InsideDrop())
+        << Label() << ": waited for, or destroyed, by the destructor of a task "
+        << "that is being skipped";
+    entered = EnterSelfWait();
+    const int64_t round = rounds_;
+    const int64_t runners = ClaimRunners();  // for the slots that were lent
+    if (runners > 0) {
+      WithoutLock([&] {
+        auto sender = sync::RefPtr<Core>::Share(this);
+        if (help) {
+          TrySendRunners(std::move(sender), runners);
+        } else {
+          SendRunners(std::move(sender), runners);
+        }
+      });
     }
-    mutex_.Lock();
-    if (go_on) --runners_coming_;
+    AwaitEnd(inside, round, help, deadline);
+    finished = Finished(inside, round);
+    result = Result();
+    // A task that waits for its own group cannot know that it is over.
+    if (finished && !inside && policy_.wait_ends_group) {
+      cause = result.ok() ? EndedByWait() : result;
+      ended_ = true;
+    }
+    LeaveSelfWait(std::exchange(entered, 0));
+    // This thread may have been the one that was to take the next task.
+    left = ClaimRunners();
+    if (left > 0) self = sync::RefPtr<Core>::Share(this);
   }
-  const bool finished = Finished(inside, round);
-  const absl::Status result = Result();
-  // A task that waits for its own group cannot know that it is over.
-  const bool end = finished && !inside && policy_.wait_ends_group;
-  if (end) ended_ = true;
-  LeaveSelfWait(entered);
-  mutex_.Unlock();
+  TrySendRunners(std::move(self), left);
   if (!finished) {
     return absl::DeadlineExceededError(
         absl::StrCat(Label(), "::WaitUntil: tasks are still outstanding"));
   }
   // Each waiter does, so that none returns before it is done.
-  if (end) scope_.Cancel(result.ok() ? EndedByWait() : result);
+  if (!cause.ok()) scope_.Cancel(std::move(cause));
   return result;
+}
+
+void Core::WithoutLock(absl::FunctionRef<void()> f) {
+  mutex_.Unlock();
+  const absl::Cleanup lock = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    mutex_.Lock();
+  };
+  f();
+}
+
+void Core::AwaitEnd(bool inside, int64_t round, bool help,
+                    sync::SteadyTime deadline) {
+  Entries entry;
+  bool expired = false;
+  bool has_thread = true;  // for all that we know
+  while (!Finished(inside, round) && !expired) {
+    const bool elsewhere =
+        help && has_thread && Startable() > 0 && Frame::StackIsUsedUp();
+    const bool take = help && !elsewhere && Take(entry);
+    const int64_t runners = help ? 0 : ClaimRunners();
+    bool go_on = false;
+    WithoutLock([&] {
+      if (elsewhere) {
+        // Does all that is left to do, unless a task ends that thread.
+        has_thread = Frame::OnAnotherStack([&] {
+          sync::MutexLock lock(&mutex_);
+          AwaitEnd(inside, round, help, deadline);
+        });
+      } else if (take) {
+        has_thread = true;
+        go_on = RunTaken(entry, /*may_go_on=*/true);
+      } else if (runners > 0) {
+        SendRunners(sync::RefPtr<Core>::Share(this), runners);
+      } else {
+        sync::Point("wait.park");
+        expired = Park(inside, round, help, deadline);
+      }
+    });
+    if (go_on) --runners_coming_;
+  }
 }
 
 absl::Status Core::Result() const {
@@ -588,7 +857,8 @@ bool Core::Park(bool inside, int64_t round, bool help,
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   bool expired = false;
-  while (!Finished(inside, round) && !expired && !(help && Startable() > 0)) {
+  while (!Finished(inside, round) && !expired &&
+         !(help ? Startable() > 0 : Unserved())) {
     if (help) {
       ++helpers_;
       expired = work_.WaitUntil(&mutex_, deadline);
@@ -597,7 +867,7 @@ bool Core::Park(bool inside, int64_t round, bool help,
       expired = finished_.WaitUntil(&mutex_, deadline);
     }
   }
-  return Finished(inside, round);
+  return expired;
 }
 
 absl::Status Core::EndedByWait() const {
@@ -615,20 +885,48 @@ void Core::SetLimit(int limit) {
   CheckSize("SetLimit: limit", limit);
   sync::RefPtr<Core> self;  // as in Admit
   int64_t runners = 0;
+  int before = 0;
   {
     sync::MutexLock lock(&mutex_);
-    limit_ = limit;
+    before = std::exchange(limit_, limit);
     AcceptParked();
     runners = ClaimRunners();
+    WakeIfFinished();  // where nobody may start any more what is left
     if (runners > 0) self = sync::RefPtr<Core>::Share(this);
   }
-  SendRunners(std::move(self), runners);
+  const std::exception_ptr refused = TrySendRunners(self, runners);
+  if (refused == nullptr) return;
+  {
+    sync::MutexLock lock(&mutex_);
+    limit_ = before;
+  }
+  std::rethrow_exception(refused);
 }
 
 void Core::Close() {
+  if (HeldByCaller() && sync::InExit()) {
+    // What the caller is in never ends, and others may be in the core still.
+    sync::KeepForExit(sync::RefPtr<Core>::Share(this));
+    scope_.Cancel(absl::CancelledError("the process ends"));
+    return;
+  }
   ABSL_CHECK(!InsideTask()) << Label() << " destroyed by one of its own tasks";
   scope_.Cancel(absl::CancelledError(absl::StrCat(Label(), " destroyed")));
+  {
+    sync::MutexLock lock(&mutex_);
+    closing_ = true;
+  }
   Wait(WaitPolicy::kHelp).IgnoreError();
+  bool stranded = false;
+  {
+    sync::MutexLock lock(&mutex_);
+    stranded = Stranded();
+    closed_ = stranded;
+  }
+  if (stranded) {
+    DropQueued();
+    Wait(WaitPolicy::kHelp).IgnoreError();
+  }
   on_cancelled_ = DoneCallback();
   // Late runners may keep the core for a while, but nothing of the user's.
   TakeException();
@@ -636,7 +934,12 @@ void Core::Close() {
 
 std::vector<TaskError> Core::errors() const {
   sync::MutexLock lock(&mutex_);
-  return errors_;
+  std::vector<TaskError> errors;
+  if (first_error_.ok()) return errors;
+  errors.reserve(1 + more_errors_.size());
+  errors.push_back({.index = first_index_, .status = first_error_});
+  absl::c_copy(more_errors_, std::back_inserter(errors));
+  return errors;
 }
 
 bool Core::cut_short() const {

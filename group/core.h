@@ -30,6 +30,7 @@
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
 #include "cohort/sync/thread.h"
@@ -50,11 +51,15 @@ struct Policy {
   Executor* executor = nullptr;  // DefaultExecutor()
 };
 
-enum class WhenFull { kBlock, kRefuse };
+// kHelp: inside a task of the group, whose own slot it is then, the submitting
+// thread runs a queued task; elsewhere it blocks.
+enum class WhenFull { kBlock, kRefuse, kHelp };
 
 // Whether `status` is what a task returns because it was told to stop: that is
-// no error of its own.
-bool IsEcho(const absl::Status& status, const Context& context);
+// no error of its own. If what ended the context was `own_error`, an error of
+// another task, a status that equals it is no echo: it may be an error as well.
+bool IsEcho(const absl::Status& status, const Context& context,
+            const absl::Status& own_error = absl::OkStatus());
 
 class Core {
  public:
@@ -72,8 +77,9 @@ class Core {
   void Ref() const { references_.Ref(); }
   void Unref();
 
-  // Submits `task`; `method` is for the message if it is null. Blocks only with
-  // kBlock, and not inside a task of this group.
+  // Submits `task`; `method` is for the message if it is null. Blocks not with
+  // kRefuse, and not inside a task of this group. Throws what the executor's
+  // Submit does: the task has then not been accepted.
   Admission Submit(const char* method, Task task, WhenFull when_full);
 
   // The same for work that runs elsewhere: it holds a slot, as a task that
@@ -103,10 +109,12 @@ class Core {
 
   // Dies if the cause is OK.
   bool Cancel(absl::Status cause);
+  // Throws what the executor's Submit does: the limit is then as before.
   void SetLimit(int limit);
 
   // What a group's destructor does: cancels, waits, and cuts the core off from
-  // the tree. Dies inside a task of the group.
+  // the tree. Dies inside a task of the group; if that is in exit(), leaves all
+  // as it is instead, for good.
   void Close();
 
   const Context& context() const { return scope_.context(); }
@@ -119,19 +127,27 @@ class Core {
   Stats stats() const;
 
  private:
-  struct Parked;  // a submission that blocks
-  class Frame;    // a task that runs, on the stack of its thread
+  struct Parked;   // a submission that blocks
+  struct Dropper;  // who destroys skipped tasks, on the stack of its thread
+  class Frame;     // a task that runs, on the stack of its thread
+  class Runner;    // what is sent to the executor
 
   Core(const Context& parent, Policy policy);
   ~Core() = default;
 
   void CheckSize(const char* what, int size) const;
+  // The uppermost frame of this group, from `from` downwards; null if none is.
+  Frame* OwnFrame(Frame* from) const;
   // Whether a task of this group runs below on the calling thread's stack.
   bool InsideTask() const;
   // Whether that holds, or the calling thread runs a task of a group that was
   // made inside a task of this group, and so on, and that task still runs. It
   // then holds a slot for as long as it waits for the inner group.
   bool InsideTaskTree() const;
+  // Whether what is outstanding cannot end before the caller goes on: a task in
+  // which it is, or which its thread destroys.
+  bool HeldByCaller() const;
+  bool InsideDrop() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   bool RefusesWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -139,22 +155,42 @@ class Core {
   Admission Admit(Entries entry, WhenFull when_full);
   void Accept(Entries& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AcceptParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Undoes Accept for the task with this index, unless it has been taken.
+  bool TakeBack(int64_t index, Entries& entry);
+  // Lends the slot of the task that the calling thread is in, if it is in one
+  // of this group's, to the oldest queued task, and takes that. Returns whether
+  // there is one; `*host` is the lender, or null.
+  bool TakeForOneself(Entries& entry, Frame** host)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Runs what was taken so.
+  void Help(Entries& entry, Frame* host);
 
   // Tasks that may start now.
   int64_t Startable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether some of these have no runner that is coming. Only for as long as
+  // the executor does not take one.
+  bool Unserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How many runners have to be sent so that each of these has one; they then
   // count as coming. Wakes helpers for them too, except for so many that the
   // caller takes itself. To be called after every change that lets more start.
   int64_t ClaimRunners(int64_t here = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `self` may be null if `count` is 0.
+  // `self` may be null if `count` is 0. Throws what the executor's Submit does;
+  // what has not been sent does not count as coming any more.
   static void SendRunners(sync::RefPtr<Core> self, int64_t count);
+  // The same, for whoever must not throw: returns that exception.
+  static std::exception_ptr TrySendRunners(sync::RefPtr<Core> self,
+                                           int64_t count);
+  // Runners that were coming never will.
+  void LoseRunners(int64_t count);
+  // Counts the calling thread as a runner that is coming, if a task has none.
+  bool BecomeRunner();
   void Run();
 
   // Takes a slot and the oldest task, if there are both.
   bool Take(Entries& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Runs what was taken. True if the caller has to look for more: it then
-  // counts as a runner that is coming.
-  bool RunTaken(Entries& entry, bool may_go_on);
+  // Runs what was taken, in the slot of `host` if that is not null. True if the
+  // caller has to look for more: it then counts as a runner that is coming.
+  bool RunTaken(Entries& entry, bool may_go_on, Frame* host = nullptr);
   absl::Status Invoke(Entry& entry, std::exception_ptr& exception);
   // Returns the group's first error, which may be this one; OK if this is an
   // echo of the cancellation. Takes the exception, if it is the first.
@@ -162,19 +198,33 @@ class Core {
                            std::exception_ptr& exception);
 
   void OnCancelled();
+  // Skips all that has not started, and answers those who are parked.
+  void DropQueued();
   // Before and after this thread destroys tasks, which count as skipped then.
-  void BeginDrop(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndDrop(int64_t count);
+  void BeginDrop(int64_t count, Dropper& dropper)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndDrop(int64_t count, Dropper& dropper);
 
   int64_t Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a Wait is over that began in `round`, inside a task of this group
   // or outside.
   bool Finished(bool inside, int64_t round) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the group is being destroyed, and what is left of it needs a limit
+  // above 0 to start: nobody is there to set one.
+  bool Stranded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeIfFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status DoWait(bool help, sync::SteadyTime deadline);
-  // Blocks until the wait is over, the deadline, or, with `help`, until there
-  // is a task to run. Returns whether it is over.
+  // Until the wait is over, or the deadline: runs tasks, or blocks.
+  void AwaitEnd(bool inside, int64_t round, bool help,
+                sync::SteadyTime deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Calls `f` without the lock.
+  void WithoutLock(absl::FunctionRef<void()> f) ABSL_NO_THREAD_SAFETY_ANALYSIS
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Blocks until the wait is over, the deadline, or until there is something to
+  // do: with `help` a task to run, else a runner to send. True after the
+  // deadline.
   bool Park(bool inside, int64_t round, bool help, sync::SteadyTime deadline);
   absl::Status Result() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EndedByWait() const;
@@ -209,8 +259,9 @@ class Core {
   // Times at which all that was outstanding were such tasks.
   int64_t rounds_ ABSL_GUARDED_BY(mutex_) = 0;
   // Who destroys skipped tasks just now.
-  std::vector<sync::ThreadId> droppers_ ABSL_GUARDED_BY(mutex_);
+  sync::LinkedList<Dropper> droppers_ ABSL_GUARDED_BY(mutex_);
 
+  int64_t next_index_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t accepted_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t succeeded_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -220,8 +271,11 @@ class Core {
 
   bool cut_short_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is accepted any more
   absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
-  std::vector<TaskError> errors_ ABSL_GUARDED_BY(mutex_);
+  int64_t first_index_ ABSL_GUARDED_BY(mutex_) = 0;  // of the task it is from
+  std::vector<TaskError> more_errors_ ABSL_GUARDED_BY(mutex_);
   bool had_exception_ ABSL_GUARDED_BY(mutex_) = false;
   std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);  // until it is taken
 

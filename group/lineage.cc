@@ -10,8 +10,19 @@ namespace cohort::group_internal {
 Lineage::Lineage(const Core* core, sync::RefPtr<Lineage> maker)
     : core_(core), maker_(std::move(maker)) {}
 
+// In a loop: a chain of makers may be long, and each may be the last to hold
+// the next one.
 void Lineage::Unref() {
-  if (references_.Unref()) delete this;
+  Lineage* task = this;
+  while (task != nullptr && task->references_.Unref()) {
+    Lineage* maker = nullptr;
+    {
+      sync::MutexLock lock(&task->mutex_);
+      maker = task->maker_.Release();
+    }
+    delete task;
+    task = maker;
+  }
 }
 
 void Lineage::End() {

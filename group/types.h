@@ -36,10 +36,14 @@ enum class Exceptions {
 // What Wait does with the waiting thread.
 enum class WaitPolicy {
   // It runs queued tasks of the group that it waits for, never those of
-  // another, then blocks. Saves a thread, and hand-overs.
+  // another, then blocks. Saves a thread, and hand-overs. A task that ends its
+  // thread (pthread_exit) here ends the waiting one, and its wait never
+  // returns;
+  // other waits for the same group do.
   kHelp,
-  // It only blocks. For callers on whose thread no task must run: because of
-  // thread-local state, or of a recursive lock that tasks must not enter.
+  // It only blocks, and never lends its thread, so that it always returns. For
+  // callers on whose thread no task must run: because of thread-local state, of
+  // a recursive lock that tasks must not enter, or of tasks that end threads.
   kPark,
 };
 

@@ -10,6 +10,7 @@
 #include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/mutex.h"
 
 namespace cohort::semaphore {
@@ -31,7 +32,7 @@ Weighted::Weighted(int64_t size)
 
 Weighted::~Weighted() {
   sync::MutexLock lock(&mutex_);
-  ABSL_CHECK(waiters_.empty())
+  ABSL_CHECK(waiters_.empty() || sync::InExit())
       << "semaphore::Weighted is destroyed while somebody waits for "
       << waiters_.front()->wanted;
 }

@@ -50,7 +50,8 @@ class Permit;
 // Thread safety  All methods, from any thread; permits belong to no thread.
 // Memory order   What happened before a Release is visible to those whom its
 //                permits go to.
-// Destruction    Dies if somebody waits. Permits that are taken by number may
+// Destruction    Dies if somebody waits, unless the process exits. Permits that
+// are taken by number may
 //                be out.
 //
 // A negative number, and the release of more than is held, are contract

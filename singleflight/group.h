@@ -106,7 +106,8 @@ struct Options {
 //                with neither.
 // Destruction    Cancels all calls, then waits until their work has ended; what
 //                has not started does not. Those who wait are given what came
-//                of it. Dies inside a call of the group.
+//                of it. Dies inside a call of the group; but where that calls
+//                exit() and the group is static, waits for nobody.
 //
 // Bad input dies before anything changes: null work.
 //

@@ -65,16 +65,23 @@ struct Options {
 //                submissions being served in turn.
 // On error?      Errors are collected in the order in which tasks end; see
 //                Wait. What a task returns because it was told to stop
-//                (CANCELLED, the context's status code, or its cause) is none.
-//                An exception counts as kInternal, with its type and what(),
-//                and so does a task that ends its thread (pthread_exit), except
-//                with Exceptions::kTerminate or without exceptions: that
-//                terminates the process.
+//                (CANCELLED, the context's status code, or a cause from
+//                outside) is none; what equals the error of another task is
+//                one. An exception counts as kInternal, with its type and
+//                what(), and so does a task that ends its thread
+//                (pthread_exit), except with Exceptions::kTerminate or without
+//                exceptions: that terminates the process. The thread may be
+//                that of a Wait that helps, which then never returns;
+//                Wait(kPark) always does. Where memory runs out, or the
+//                executor's Submit throws, the call throws that, and has
+//                changed nothing.
 // Thread safety  All methods, from any thread; the destructor not inside one of
 //                the group's tasks.
 // Memory order   What happened before Go is visible to the task, and what the
 //                task did to whoever returns from a Wait that saw it end.
-// Destruction    Cancels, then waits for running tasks.
+// Destruction    Cancels, then waits for running tasks. Dies inside one of
+//                these, but not where a task calls exit() and the group is
+//                static: it then waits for nobody.
 //
 // A size below 1 means 1. A null task is a contract violation, and dies.
 //
@@ -97,6 +104,20 @@ class ErrSizedGroup {
                          when_full_);
   }
 
+  // The same with back-pressure inside a task of this group. Where `preemptive`
+  // finds it full, it queues `task` and then runs the oldest queued one on the
+  // calling thread, in the slot of the calling task, which must hold no lock
+  // that these take. It never waits there, and so is no deadlock. Elsewhere,
+  // and where it has no slot to offer (see errgroup::Group::GoOrHelp), it is
+  // Go.
+  template <GroupTask F>
+  Admission GoOrHelp(F task) {
+    return core_->Submit("GoOrHelp", group_internal::MakeTask(std::move(task)),
+                         when_full_ == group_internal::WhenFull::kBlock
+                             ? group_internal::WhenFull::kHelp
+                             : when_full_);
+  }
+
   // Blocks until all tasks have ended and no Go is blocked, running tasks of
   // the group meanwhile with kHelp. OK if all succeeded and none was skipped or
   // refused as cancelled; else all errors so far as one, with the code of the
@@ -116,8 +137,10 @@ class ErrSizedGroup {
   // OK.
   bool Cancel(absl::Status cause = absl::CancelledError("group cancelled"));
 
-  // The context that tasks are given. Lives as long as the group.
-  const Context& context() const { return core_->context(); }
+  // The context that tasks are given. Lives as long as the group, so asking a
+  // temporary one for it does not compile.
+  const Context& context() const& { return core_->context(); }
+  const Context& context() && = delete;
 
   // The first kMaxErrors errors with the indices of their tasks, in the order
   // of completion. A copy.
@@ -152,13 +175,19 @@ class SizedGroup {
     return group_.Go(std::move(task));
   }
 
+  template <GroupTask F>
+  Admission GoOrHelp(F task) {
+    return group_.GoOrHelp(std::move(task));
+  }
+
   // Blocks until all tasks have ended and no Go is blocked.
   void Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
   bool Cancel(absl::Status cause = absl::CancelledError("group cancelled")) {
     return group_.Cancel(std::move(cause));
   }
-  const Context& context() const { return group_.context(); }
+  const Context& context() const& { return group_.context(); }
+  const Context& context() && = delete;
   std::vector<TaskError> errors() const { return group_.errors(); }
   std::exception_ptr exception() { return group_.exception(); }
   Stats stats() const { return group_.stats(); }

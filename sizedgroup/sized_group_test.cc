@@ -21,6 +21,7 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "cohort/context/context.h"
@@ -135,6 +136,52 @@ TEST(SizedGroupTest, GoBlocksWithPreemptive) {
   }
   group.Wait();
   EXPECT_TRUE(ran);
+}
+
+TEST(SizedGroupTest, GoOrHelpRunsTheOldestInsideAFullGroup) {
+  SizedGroup group(1, {.preemptive = true});
+  std::vector<int> order;
+  group.Go([&] {
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(group.GoOrHelp([&order, i] { order.push_back(i); }),
+                Admission::kAccepted);
+      EXPECT_EQ(order.size(), static_cast<size_t>(i + 1));
+    }
+  });
+  group.Wait();
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+}
+
+TEST(SizedGroupTest, GoOrHelpDiscardsAndQueuesAsGoDoes) {
+  absl::Notification release;
+  SizedGroup discarding(1, {.discard = true});
+  SizedGroup queueing(1);
+  for (SizedGroup* group : {&discarding, &queueing}) {
+    group->Go([&release] { release.WaitForNotification(); });
+  }
+  EXPECT_EQ(discarding.GoOrHelp([] {}), Admission::kFull);
+  EXPECT_EQ(queueing.GoOrHelp([] {}), Admission::kAccepted);
+  release.Notify();
+  discarding.Wait();
+  queueing.Wait();
+  EXPECT_EQ(queueing.stats().succeeded, 2);
+}
+
+// Each is an error, though the first of them cancels the group.
+TEST(ErrSizedGroupTest, EqualErrorsAreAllListed) {
+  ErrSizedGroup group(4, {.term_on_error = true});
+  absl::BlockingCounter meet(4);
+  for (int i = 0; i < 4; ++i) {
+    group.Go([&meet] {
+      meet.DecrementCount();
+      meet.Wait();
+      return absl::InternalError("same");
+    });
+  }
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark).message(),
+            "4 error(s) occurred: [0] {same}, [1] {same}, [2] {same}, "
+            "[3] {same}");
+  EXPECT_EQ(group.errors().size(), 4u);
 }
 
 TEST(SizedGroupTest, DiscardSaysWhatItDiscards) {

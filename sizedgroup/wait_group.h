@@ -71,13 +71,19 @@ class [[nodiscard]] Slot {
 // On error?      As with SizedGroup: there is nobody to tell, so Wait writes
 //                the first to the log. An exception, or the end of the
 //                function's thread (pthread_exit), is one, of code kInternal.
+//                The thread may be that of a Wait that helps, which then never
+//                returns; Wait(kPark) always does. Where memory runs out, the
+//                call throws, and has changed nothing; an Add of several then
+//                has added those in front.
 // Thread safety  All methods, from any thread.
 // Memory order   What happened before Add is visible to the function, and what
 //                it did to whoever returns from a Wait that saw it end; the
 //                same goes for the destruction of a Slot.
 // Destruction    Cancels, then waits for running functions and slots: a slot
 //                that the destroying thread holds itself is waited for for
-//                ever.
+//                ever. Dies inside a function of the group, but not where that
+//                calls exit() and the group is static: it then waits for
+//                nobody.
 //
 // A size of 0 or less means no bound. A null function is a contract violation,
 // and dies.
@@ -150,8 +156,10 @@ class ErrorGroup {
   // same result; functions added later are refused.
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
-  // The context that functions are given. Lives as long as the group.
-  const Context& context() const { return core_->context(); }
+  // The context that functions are given. Lives as long as the group, so asking
+  // a temporary one for it does not compile.
+  const Context& context() const& { return core_->context(); }
+  const Context& context() && = delete;
 
   Stats stats() const { return core_->stats(); }
 

@@ -66,9 +66,8 @@ absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                                      absl::AnyInvocable<void() &&> body) {
   std::unique_ptr<StartBlock> block(
       new (std::nothrow) StartBlock{std::move(options.name), std::move(body)});
-  if (block == nullptr) {
-    return absl::ResourceExhaustedError("no memory to start a thread");
-  }
+  // Without a text, for which there would be no memory either.
+  if (block == nullptr) return absl::ResourceExhaustedError("");
   pthread_t handle;
   const int error =
       pthread_create(&handle, nullptr, &RunStartBlock, block.get());

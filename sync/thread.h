@@ -44,8 +44,8 @@ class [[nodiscard]] Thread {
   ~Thread();  // dies if joinable()
 
   // Starts a thread that runs `body`. RESOURCE_EXHAUSTED if it cannot be
-  // created: `body` is then destroyed unrun. An exception that leaves `body`
-  // terminates the process.
+  // created, also for want of memory: `body` is then destroyed unrun. An
+  // exception that leaves `body` terminates the process.
   static absl::StatusOr<Thread> Start(ThreadOptions options,
                                       absl::AnyInvocable<void() &&> body);
 

@@ -87,6 +87,53 @@ TEST_P(WaitTest, AGroupOfManyIsWaitedForInsideATask) {
   EXPECT_EQ(ran, 4 * count);
 }
 
+// All of them have to start before the first one goes on.
+void ExpectThatAllMayWait(Executor& executor, int tasks) {
+  std::atomic<int> went_on = 0;
+  errgroup::Group group({.executor = &executor});
+  for (int i = 0; i < tasks; ++i) {
+    group.Go([&]() -> absl::Status {
+      const absl::Status status = group.Wait();
+      ++went_on;
+      return status;
+    });
+  }
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(went_on, tasks);
+  EXPECT_EQ(group.stats().succeeded, tasks);
+}
+
+absl::Status DescendStraight(Executor& executor, int depth) {
+  errgroup::Group group({.executor = &executor});
+  group.Go([&executor, depth]() -> absl::Status {
+    if (depth == 0) return absl::DataLossError("at the bottom");
+    return DescendStraight(executor, depth - 1);
+  });
+  return group.Wait();
+}
+
+TEST_P(WaitTest, ManyTasksWaitForTheirOwnGroup) {
+  ExpectThatAllMayWait(*pool_, Scaled(3'000));
+}
+
+TEST_P(WaitTest, ManyGroupsWaitWithinOneAnother) {
+  EXPECT_EQ(DescendStraight(*pool_, Scaled(3'000)),
+            absl::DataLossError("at the bottom"));
+}
+
+TEST(BoundedStackTest, OnAFixedPool) {
+  FixedPool pool(1);
+  ExpectThatAllMayWait(pool, Scaled(10'000));
+  EXPECT_EQ(DescendStraight(pool, Scaled(10'000)),
+            absl::DataLossError("at the bottom"));
+}
+
+TEST(BoundedStackTest, OnTheDefaultExecutor) {
+  ExpectThatAllMayWait(DefaultExecutor(), Scaled(100'000));
+  EXPECT_EQ(DescendStraight(DefaultExecutor(), Scaled(100'000)),
+            absl::DataLossError("at the bottom"));
+}
+
 // On those that promise progress, whatever blocks.
 class ProgressTest : public ::testing::TestWithParam<PoolCase> {
  protected:
@@ -175,6 +222,11 @@ TEST(UserExecutorTest, NestedGroupsWaitInsideTasks) {
   EXPECT_EQ(DescendFromATask(executor, WaitPolicy::kHelp, ran),
             absl::OkStatus());
   EXPECT_EQ(ran, 2 * kDepth);
+}
+
+TEST(UserExecutorTest, ManyTasksWaitForTheirOwnGroup) {
+  Adapter executor;
+  ExpectThatAllMayWait(executor, Scaled(3'000));
 }
 
 // Where the system refuses threads.

@@ -17,6 +17,7 @@
 #include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/random.h"
@@ -112,7 +113,7 @@ Core::Core(int capacity)
 Core::~Core() {
   {
     sync::MutexLock lock(&mutex_);
-    ABSL_CHECK(senders_.empty() && receivers_.empty())
+    ABSL_CHECK((senders_.empty() && receivers_.empty()) || sync::InExit())
         << "channel::Channel destroyed while somebody waits for it";
   }
   while (!buffer_.empty()) delete buffer_.PopFront();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <iterator>
 #include <list>
 #include <utility>
@@ -13,8 +14,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
 
@@ -56,12 +59,28 @@ struct WorkerPool::Membership {
 WorkerPool::WorkerPool(PoolPolicy policy) : policy_(std::move(policy)) {}
 
 WorkerPool::~WorkerPool() {
+  if (mutex_owner_ == nullptr) return;  // left
   sync::MutexLock lock(&mutex_);
   ABSL_CHECK(stopping_ && workers_.empty())
       << "Executor '" << policy_.name << "' has not been finished";
 }
 
+// Holds the lock from here on: whatever thread comes to the pool stays there,
+// and touches nothing that is gone.
+void WorkerPool::Freeze() {
+  mutex_.Lock();
+  sync::KeepForExit(std::move(mutex_owner_));
+  sync::KeepForExit(std::move(queue_));
+  sync::KeepForExit(std::move(workers_));
+  sync::KeepForExit(std::move(ended_));
+  sync::KeepForExit(std::move(monitor_));
+}
+
 void WorkerPool::Finish() {
+  if (Current() == this && sync::InExit()) {
+    Freeze();
+    return;
+  }
   ABSL_CHECK(Current() != this)
       << "Executor '" << policy_.name << "' destroyed by one of its own tasks";
   {
@@ -199,21 +218,31 @@ void WorkerPool::Dispatch() {
       break;
     }
   }
-  if (Stuck() && policy_.grows) WakeMonitor();
+  // Without any thread there is nobody else to try again.
+  if (Stuck() && (policy_.grows || workers_.empty())) WakeMonitor();
 }
 
 bool WorkerPool::StartWorker() {
   if (AtCap()) return false;
-  workers_.emplace_back();
-  Worker* worker = &workers_.back();
-  worker->self = std::prev(workers_.end());
-  absl::StatusOr<sync::Thread> thread = sync::Thread::Start(
-      {.name = policy_.name}, [this, worker] { RunWorker(worker); });
-  if (!thread.ok()) {
-    workers_.pop_back();
+  std::list<Worker> entry;
+  absl::StatusOr<sync::Thread> thread;
+  // Where there is no memory there is no thread.
+  const auto start = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    entry.emplace_back();
+    // So that nothing is allocated where it parks.
+    const size_t threads = workers_.size() + 1;
+    if (idle_.capacity() < threads) idle_.reserve(2 * threads);
+    thread = sync::Thread::Start(
+        {.name = policy_.name},
+        [this, worker = &entry.back()] { RunWorker(worker); });
+  };
+  if (Catch(start) != nullptr || !thread.ok()) {
     ++start_failures_;
     return false;
   }
+  workers_.splice(workers_.end(), entry);
+  Worker* worker = &workers_.back();
+  worker->self = std::prev(workers_.end());
   worker->thread = *std::move(thread);
   ++arriving_;
   return true;
@@ -307,9 +336,12 @@ void WorkerPool::WakeMonitor() {
     if (!std::exchange(monitor_awake_, true)) monitor_wake_.Signal();
     return;
   }
-  absl::StatusOr<sync::Thread> thread = sync::Thread::Start(
-      {.name = policy_.name + "-mon"}, [this] { RunMonitor(); });
-  if (thread.ok()) {
+  absl::StatusOr<sync::Thread> thread;
+  const std::exception_ptr refused = Catch([&] {
+    thread = sync::Thread::Start({.name = policy_.name + "-mon"},
+                                 [this] { RunMonitor(); });
+  });
+  if (refused == nullptr && thread.ok()) {
     monitor_ = *std::move(thread);
     monitor_awake_ = true;
   } else {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,6 +88,8 @@ class WorkerPool : public Executor {
   // The calling thread as a worker of this pool; else null.
   Worker* ThisWorker();
 
+  // For Finish, where a task of the pool exits: leaves all as it is, for good.
+  void Freeze() ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // For Finish: waits until no worker is left, then takes what none of them
   // could run.
   bool TakeLeftover(std::list<Task>* task);
@@ -119,7 +122,8 @@ class WorkerPool : public Executor {
 
   const PoolPolicy policy_;
 
-  mutable sync::Mutex mutex_;
+  std::unique_ptr<sync::Mutex> mutex_owner_ = std::make_unique<sync::Mutex>();
+  sync::Mutex& mutex_ = *mutex_owner_;
   // Lists, so that a task changes hands without moving: a move would run the
   // user's move constructor under the lock.
   std::list<Task> queue_ ABSL_GUARDED_BY(mutex_);

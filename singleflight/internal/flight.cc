@@ -24,6 +24,7 @@
 #include "cohort/executor/pools.h"
 #include "cohort/singleflight/internal/waits.h"
 #include "cohort/sync/atomic.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
@@ -297,10 +298,13 @@ Flights::Flights(Executor* executor, std::string name)
 }
 
 Flights::~Flights() {
-  ABSL_CHECK(!Frame::Any([this](const Frame& frame) {
-    return frame.flights() == this;
-  })) << Label()
-      << ": destroyed inside one of its calls";
+  if (Frame::Any(
+          [this](const Frame& frame) { return frame.flights() == this; })) {
+    ABSL_CHECK(sync::InExit())
+        << Label() << ": destroyed inside one of its calls";
+    sync::KeepForExit(std::move(shards_));
+    return;
+  }
   for (size_t i = 0; i < size_t{1} << shard_bits_; ++i) {
     Shard& shard = shards_[i];
     std::vector<sync::RefPtr<Flight>> running;

@@ -197,7 +197,7 @@ class Flights {
   Executor* const executor_;
   const std::string name_;
   const int shard_bits_;
-  const std::unique_ptr<Shard[]> shards_;
+  std::unique_ptr<Shard[]> shards_;
 };
 
 }  // namespace cohort::singleflight::internal

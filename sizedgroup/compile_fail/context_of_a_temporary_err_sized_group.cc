@@ -1,0 +1,6 @@
+#include "cohort/context/context.h"
+#include "cohort/sizedgroup/sized_group.h"
+
+cohort::Context Dead() {
+  return cohort::sizedgroup::ErrSizedGroup(1).context();
+}
