@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/algorithm/container.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
@@ -329,47 +329,73 @@ std::optional<int64_t> Core::Expect() {
   return accepted_++;
 }
 
-bool Core::Deliver(Entries& tasks) {
-  const auto self = sync::RefPtr<Core>::Share(this);  // as in Admit
-  int64_t runners = 0;
-  {
-    sync::MutexLock lock(&mutex_);
-    if (RefusesWork()) return false;
-    expected_ -= static_cast<int64_t>(tasks.size());
-    queue_.splice(queue_.end(), tasks);
-    runners = ClaimRunners();
-    if (runners > 0) ++delivering_;
-  }
-  if (runners == 0) return true;
+bool Core::Deliver(Entries& entry, absl::FunctionRef<Task()> task,
+                   int64_t* runners) {
+  sync::MutexLock lock(&mutex_);
+  if (RefusesWork()) return false;
+  entry.front().task = task();
+  entry.front().queued = true;
+  --expected_;
+  queue_.splice(queue_.end(), entry);
+  *runners = ClaimRunners();
+  if (*runners > 0) ++delivering_;
+  return true;
+}
+
+void Core::SendDelivered(int64_t runners) {
+  if (runners == 0) return;
   // Whoever delivers is nobody that the user knows of, so the group, and with
   // it the executor, has to stay until this is done.
+  const auto self = sync::RefPtr<Core>::Share(this);
   SendRunners(self, runners);
   sync::MutexLock lock(&mutex_);
   --delivering_;
   WakeIfFinished();
+}
+
+void Core::Withdraw(Skipped& skipped) {
+  sync::MutexLock lock(&mutex_);
+  --expected_;
+  BeginDrop(skipped, 1);
+}
+
+void Core::Skip(Skipped& skipped) {
+  sync::MutexLock lock(&mutex_);
+  --expected_;
+  BeginDrop(skipped, 1);
+  cut_short_ = true;
+}
+
+bool Core::TakeBack(Entries::iterator task, Skipped& skipped) {
+  sync::MutexLock lock(&mutex_);
+  // Tasks leave the queue one by one, but for OnCancelled: that takes them all,
+  // and nothing is queued afterwards.
+  if (!task->queued || queue_.empty()) return false;
+  task->queued = false;
+  skipped.tasks_.splice(skipped.tasks_.end(), queue_, task);
+  BeginDrop(skipped, 1);
   return true;
 }
 
-void Core::Skip(Entries tasks) {
-  const int64_t count = static_cast<int64_t>(tasks.size());
-  {
-    sync::MutexLock lock(&mutex_);
-    expected_ -= count;
-    BeginDrop(count);
-    cut_short_ = true;
-  }
-  tasks.clear();
-  EndDrop(count);
+bool Core::Skips() const {
+  sync::MutexLock lock(&mutex_);
+  return DropsHere();
 }
 
-void Core::Withdraw(absl::FunctionRef<void()> destroy) {
+void Core::LendSlots(absl::FunctionRef<void()> wait) {
+  int64_t lent = 0;
+  int64_t runners = 0;
   {
     sync::MutexLock lock(&mutex_);
-    --expected_;
-    BeginDrop(1);
+    lent = EnterSelfWait();
+    if (lent > 0) runners = ClaimRunners();
   }
-  destroy();
-  EndDrop(1);
+  const absl::Cleanup leave = [&] {
+    sync::MutexLock lock(&mutex_);
+    LeaveSelfWait(lent);
+  };
+  SendRunners(sync::RefPtr<Core>::Share(this), runners);
+  wait();
 }
 
 int64_t Core::Startable() const {
@@ -401,6 +427,7 @@ void Core::SendRunners(sync::RefPtr<Core> self, int64_t count) {
 bool Core::Take(Entries& entry) {
   if (Startable() == 0) return false;
   entry.splice(entry.begin(), queue_, queue_.begin());
+  entry.front().queued = false;
   ++running_;
   return true;
 }
@@ -444,38 +471,44 @@ absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
 
 void Core::OnCancelled() {
   if (policy_.run_after_cancel) return;
-  Entries skipped;
-  int64_t count = 0;
-  {
-    sync::MutexLock lock(&mutex_);
-    skipped.swap(queue_);
-    count = static_cast<int64_t>(skipped.size());
-    if (count > 0) BeginDrop(count);
-    if (count > 0 || !parked_.empty()) cut_short_ = true;
-    refused_ += static_cast<int64_t>(parked_.size());
-    for (Parked* parked : parked_) {
-      parked->answer = Admission::kCancelled;
-      parked->answered.Signal();
-    }
-    parked_.clear();
-    WakeIfFinished();  // where nothing but these was outstanding
-  }
-  if (count == 0) return;
-  skipped.clear();
-  EndDrop(count);
-}
-
-void Core::BeginDrop(int64_t count) {
-  dropping_ += count;
-  droppers_.push_back(sync::CurrentThreadId());
-}
-
-void Core::EndDrop(int64_t count) {
+  Skipped skipped(*this);
   sync::MutexLock lock(&mutex_);
-  droppers_.erase(absl::c_find(droppers_, sync::CurrentThreadId()));
-  dropping_ -= count;
-  skipped_ += count;
-  WakeIfFinished();
+  skipped.tasks_.swap(queue_);
+  const int64_t count = static_cast<int64_t>(skipped.tasks_.size());
+  if (count > 0) BeginDrop(skipped, count);
+  if (count > 0 || !parked_.empty()) cut_short_ = true;
+  refused_ += static_cast<int64_t>(parked_.size());
+  for (Parked* parked : parked_) {
+    parked->answer = Admission::kCancelled;
+    parked->answered.Signal();
+  }
+  parked_.clear();
+  WakeIfFinished();  // where nothing but these was outstanding
+}
+
+void Core::BeginDrop(Skipped& skipped, int64_t count) {
+  dropping_ += count;
+  skipped.count_ = count;
+  drops_.PushBack(&skipped);
+}
+
+Core::Skipped::~Skipped() {
+  if (count_ == 0) return;
+  tasks_.clear();
+  sync::MutexLock lock(&core_.mutex_);
+  core_.drops_.Remove(this);
+  core_.dropping_ -= count_;
+  core_.skipped_ += count_;
+  core_.WakeIfFinished();
+}
+
+bool Core::DropsHere() const {
+  const sync::ThreadId here = sync::CurrentThreadId();
+  for (const Skipped* skipped = drops_.front(); skipped != nullptr;
+       skipped = sync::LinkedList<Skipped>::Next(skipped)) {
+    if (skipped->thread_ == here) return true;
+  }
+  return false;
 }
 
 int64_t Core::Outstanding() const {
@@ -537,7 +570,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   // be one of them that waits here.
   if (context().done()) OnCancelled();
   mutex_.Lock();
-  ABSL_CHECK(!absl::c_linear_search(droppers_, sync::CurrentThreadId()))
+  ABSL_CHECK(!DropsHere())
       << Label() << ": waited for, or destroyed, by the destructor of a task "
       << "that is being skipped";
   const int64_t entered = EnterSelfWait();
