@@ -60,6 +60,7 @@ class Core::Frame {
   enum class Fate { kRan, kSkipped };
 
   Core* core() const { return core_; }
+  int64_t index() const { return index_; }
   Frame* below() const { return below_; }
   static Frame* Top() { return Current(); }
   static sync::RefPtr<Lineage> TopLineage();
@@ -78,12 +79,16 @@ class Core::Frame {
 
   Core* const core_;
   Entries* const entry_;
+  const int64_t index_;
   Frame* const below_;
   sync::RefPtr<Lineage> lineage_;  // made for the first group inside the task
 };
 
 Core::Frame::Frame(Core* core, Entries* entry)
-    : core_(core), entry_(entry), below_(Current()) {
+    : core_(core),
+      entry_(entry),
+      index_(entry->front().index),
+      below_(Current()) {
   Current() = this;
 }
 
@@ -98,7 +103,6 @@ sync::RefPtr<Lineage> Core::Frame::TopLineage() {
 }
 
 Core::Frame::~Frame() {
-  const int64_t index = entry_->front().index;
   entry_->clear();  // the functor is gone before anyone may know of the end
   sync::Point("task.end");
   Core* const core = core_;
@@ -107,11 +111,11 @@ Core::Frame::~Frame() {
   } else if (!status.has_value()) {
     go_on = nullptr;  // there is no caller any more
     status = absl::InternalError(
-        absl::StrCat(core->Label(), ": task ", index, " ended its thread"));
+        absl::StrCat(core->Label(), ": task ", index_, " ended its thread"));
   }
   const bool failed = !status->ok();
   absl::Status first;
-  if (failed) first = core->RecordError(index, *status, exception);
+  if (failed) first = core->RecordError(index_, *status, exception);
   exception = nullptr;  // as the functor
   sync::Point("task.recorded");
   // Also after a later error: whoever had the first may not have come to this,
@@ -366,12 +370,11 @@ void Core::Skip(Skipped& skipped) {
   cut_short_ = true;
 }
 
-bool Core::TakeBack(Entries::iterator task, Skipped& skipped) {
+bool Core::WithdrawDelivered(Entries::iterator task, Skipped& skipped) {
   sync::MutexLock lock(&mutex_);
   // Tasks leave the queue one by one, but for OnCancelled: that takes them all,
   // and nothing is queued afterwards.
   if (!task->queued || queue_.empty()) return false;
-  task->queued = false;
   skipped.tasks_.splice(skipped.tasks_.end(), queue_, task);
   BeginDrop(skipped, 1);
   return true;
@@ -380,6 +383,16 @@ bool Core::TakeBack(Entries::iterator task, Skipped& skipped) {
 bool Core::Skips() const {
   sync::MutexLock lock(&mutex_);
   return DropsHere();
+}
+
+const Core::Frame* Core::Innermost() { return Frame::Top(); }
+
+bool Core::Includes(const Frame* innermost, int64_t index) const {
+  for (const Frame* frame = innermost; frame != nullptr;
+       frame = frame->below()) {
+    if (frame->core() == this && frame->index() == index) return true;
+  }
+  return false;
 }
 
 void Core::LendSlots(absl::FunctionRef<void()> wait) {

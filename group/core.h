@@ -75,6 +75,10 @@ class Core {
   // them. With the destructor they are gone, and count as skipped.
   class Skipped;
 
+  // A task that runs, on the stack of its thread. It may wait for a group, and
+  // so have others within it.
+  class Frame;
+
   // A core whose context derives from `parent`. Dies on a negative size.
   static sync::RefPtr<Core> Create(const Context& parent, Policy policy);
 
@@ -97,27 +101,34 @@ class Core {
   std::optional<int64_t> Expect();
   // Queues one that was expected, in the place that `entry` is, and leaves that
   // empty. `task` makes it: under the lock, and only if it is queued. False if
-  // the group has been cancelled: whoever expects any has to Skip them then, and
-  // to look out for the cancellation, since nothing else lets the group end.
-  // After true, SendDelivered has to come, with no lock held.
+  // the group has been cancelled: whoever expects any has to Skip them then,
+  // and to look out for the cancellation, since nothing else lets the group
+  // end. After true, SendDelivered has to come, with no lock held.
   [[nodiscard]] bool Deliver(Entries& entry, absl::FunctionRef<Task()> task,
                              int64_t* runners);
   void SendDelivered(int64_t runners);
   // Takes one back that was expected, and that the caller destroys before
   // `skipped`. That does not make Wait fail.
   void Withdraw(Skipped& skipped);
-  // The same because of a cancellation, and so a reason for Wait to fail.
+  // The same for one that was Delivered, and whose entry is still there. False
+  // if a thread has taken it, to run or to skip it.
+  [[nodiscard]] bool WithdrawDelivered(Entries::iterator task,
+                                       Skipped& skipped);
+  // As Withdraw, because of a cancellation, and so a reason for Wait to fail.
   void Skip(Skipped& skipped);
-  // Takes one back that was Delivered and has not been destroyed; that does not
-  // make Wait fail. False if a thread has taken it, to run or to skip it.
-  [[nodiscard]] bool TakeBack(Entries::iterator task, Skipped& skipped);
   // Whether the calling thread destroys tasks that are skipped. Waiting for any
   // task could be waiting for itself then.
   bool Skips() const;
 
-  // Calls `wait`, which blocks until a task has ended. A task that does so counts
-  // as one that waits for the group: it lends its slot, and those who Wait
-  // inside other tasks do not wait for it.
+  // The innermost task that the calling thread is in the middle of; null if it
+  // is in none. To be handed to Includes as long as the thread stays there.
+  static const Frame* Innermost();
+  // Whether that one, or one that it is within, is the `index`-th of this core.
+  bool Includes(const Frame* innermost, int64_t index) const;
+
+  // Calls `wait`, which blocks until a task has ended. A task that does so
+  // counts as one that waits for the group: it lends its slot, and those who
+  // Wait inside other tasks do not wait for it.
   void LendSlots(absl::FunctionRef<void()> wait);
 
   absl::Status Wait(WaitPolicy policy);
@@ -144,7 +155,6 @@ class Core {
 
  private:
   struct Parked;  // a submission that blocks
-  class Frame;    // a task that runs, on the stack of its thread
 
   Core(const Context& parent, Policy policy);
   ~Core() = default;

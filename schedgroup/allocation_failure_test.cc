@@ -3,15 +3,19 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <optional>
+#include <utility>
 
 #include "absl/base/config.h"
-#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
 #include "cohort/schedgroup/group.h"
 #include "cohort/sync/failing_new.h"
@@ -24,7 +28,6 @@ namespace {
 #ifdef ABSL_HAVE_EXCEPTIONS
 
 using ::cohort::testing::AllocationFault;
-using ::cohort::testing::AtEnd;
 using ::cohort::testing::WithEachAllocationFailing;
 
 constexpr absl::Duration kNever = absl::Hours(1);
@@ -108,8 +111,8 @@ TEST(AllocationFailureTest, DelayInAGroupThatIsInUse) {
     testing::Await([&] { return runs > 0; });
     int alive = 0;
     TaskId id;
-    const bool threw = fault.Strikes(
-        [&] { id = group.Delay(kNever, Counted(alive)); });
+    const bool threw =
+        fault.Strikes([&] { id = group.Delay(kNever, Counted(alive)); });
     EXPECT_EQ(alive, threw ? 0 : 1);
     // The others go on.
     const int before = runs;
@@ -131,12 +134,25 @@ TEST(AllocationFailureTest, OfAGroupThatIsCancelled) {
         fault.Strikes([&] { group.Delay(kNever, Counted(alive)); });
     EXPECT_EQ(alive, 0);
     EXPECT_EQ(group.stats().refused, threw ? 0 : 1);
-    EXPECT_EQ(group.Wait(), threw ? absl::OkStatus()
-                                  : absl::AbortedError("stop"));
+    EXPECT_EQ(group.Wait(),
+              threw ? absl::OkStatus() : absl::AbortedError("stop"));
   });
 }
 
-// These find nothing to allocate for: what is taken back needs no memory.
+// The one allocation within `call` that there is: whatever comes before it has
+// needed none.
+void NeedsNoMemory(AllocationFault& fault, absl::FunctionRef<void()> call) {
+  bool done = false;
+  std::unique_ptr<int> the_first;
+  fault.Strikes([&] {
+    call();
+    done = true;
+    the_first = std::make_unique<int>(1);
+  });
+  EXPECT_TRUE(done);
+  EXPECT_EQ(the_first == nullptr, fault.struck());
+}
+
 TEST(AllocationFailureTest, CancelNeedsNoMemory) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     Group group({}, {.limit = 0});
@@ -150,14 +166,12 @@ TEST(AllocationFailureTest, CancelNeedsNoMemory) {
       other.Delay(absl::ZeroDuration(), [&] { handed.Notify(); });
       handed.WaitForNotification();
     }
-    const bool threw = fault.Strikes([&] {
+    NeedsNoMemory(fault, [&] {
       group.Cancel(due);
       group.CancelAndWait(waits);
       group.CancelAndWaitUntil(repeats, absl::InfiniteFuture());
       group.Cancel(due);
     });
-    EXPECT_FALSE(threw);
-    EXPECT_FALSE(fault.struck());
     EXPECT_EQ(alive, 0);
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(group.stats().skipped, 3);
@@ -174,12 +188,10 @@ TEST(AllocationFailureTest, CancelAndWaitForWhatRuns) {
       release.WaitForNotification();
     });
     started.WaitForNotification();
-    CancelResult result = CancelResult::kRunning;
-    const bool threw = fault.Strikes([&] {
-      result = group.CancelAndWaitUntil(id, absl::Now() + kSoon);
+    NeedsNoMemory(fault, [&] {
+      EXPECT_EQ(group.CancelAndWaitUntil(id, absl::Now() + kSoon),
+                CancelResult::kRunning);
     });
-    EXPECT_FALSE(threw);
-    EXPECT_EQ(result, CancelResult::kRunning);
     release.Notify();
     EXPECT_EQ(group.CancelAndWait(id), CancelResult::kFinished);
     ExpectInOrder(group, group.stats());
@@ -235,19 +247,31 @@ TEST(AllocationFailureTest, AGroupThatIsMade) {
   });
 }
 
-// On the thread of the task: what it runs, and what comes after each run.
-TEST(AllocationFailureTest, ARepeatedTaskThatFindsNoMemory) {
+// On the thread of the task, from within one run to the next.
+TEST(AllocationFailureTest, ToWaitForItsNextRunNeedsNoMemory) {
   WithEachAllocationFailing([](AllocationFault& fault) {
-    Group group;
-    std::atomic<int> runs = 0;
-    group.Every(kSoon, [&, at_end = AtEnd([] {})] {
+    FixedPool pool(1);
+    // Its thread has been idle once, and needs nothing to be so again.
+    pool.Submit([] {});
+    testing::Await([&] { return pool.stats().idle == 1; });
+    Group group({}, {.executor = &pool});
+    int runs = 0;
+    std::unique_ptr<int> the_first;
+    group.Every(kSoon, [&] {
       if (++runs == 1) fault.Arm();
-      if (runs == 2) fault.Disarm();
+      if (runs == 2) {
+        try {
+          the_first = std::make_unique<int>(1);
+        } catch (const std::bad_alloc&) {
+        }
+        fault.Disarm();
+      }
       return runs == 3 ? Next::kStop : Next::kAgain;
     });
-    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
     EXPECT_EQ(runs, 3);
     EXPECT_EQ(group.stats().succeeded, 3);
+    EXPECT_EQ(the_first == nullptr, fault.struck());
   });
 }
 

@@ -113,8 +113,8 @@ class Group {
 
   // Runs `task` when `delay` has passed; at once if that is not positive. See
   // GroupTask for its forms. Does not block. If the group is cancelled, the
-  // task is refused: it counts as such, and Wait tells of it. One whose delay is
-  // infinite never runs, and Wait waits for it until it is cancelled.
+  // task is refused: it counts as such, and Wait tells of it. One whose delay
+  // is infinite never runs, and Wait waits for it until it is cancelled.
   template <GroupTask F>
   TaskId Delay(absl::Duration delay, F task) {
     return Add("Delay", sync::SteadyTime::Now() + delay, absl::ZeroDuration(),
@@ -152,9 +152,9 @@ class Group {
   CancelResult Cancel(const TaskId& id);
 
   // The same, and then blocks until a task that has begun is over: it has
-  // returned, its functor is gone, and what it uses may go. stats() and errors()
-  // may learn of that a moment later. A task of the group that calls this lends
-  // its slot meanwhile.
+  // returned, its functor is gone, and what it uses may go. stats() and
+  // errors() may learn of that a moment later. A task of the group that calls
+  // this lends its slot meanwhile.
   //
   // The result is kCancelled or kFinished. It is kRunning, and comes at once,
   // where the task could not end before this returned: inside the task, inside
@@ -162,8 +162,8 @@ class Group {
   // that is taken back or skipped.
   CancelResult CancelAndWait(const TaskId& id);
 
-  // The same, until `t` by wall clock at the latest: kRunning if the task is not
-  // over by then.
+  // The same, until `t` by wall clock at the latest: kRunning if the task is
+  // not over by then.
   CancelResult CancelAndWaitUntil(const TaskId& id, absl::Time t);
 
   // Cancels the group. True for the one call that did. The cause must not be
@@ -178,8 +178,8 @@ class Group {
   // nothing. With kHelp it runs tasks that are due.
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
-  // The context that tasks are given. It is done with the group, so a group that
-  // is a temporary has none to give.
+  // The context that tasks are given. It is done with the group, so a group
+  // that is a temporary has none to give.
   const Context& context() const& { return scheduler_->core().context(); }
   const Context& context() const&& = delete;
 

@@ -496,8 +496,8 @@ TEST(CancelSimTest, OfATaskRacesWithASlotForIt) {
       if (result == CancelResult::kFinished) EXPECT_EQ(task.ran(), 1);
     });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
-    other.Join();
     EXPECT_EQ(task.destroyed(), 1);
+    other.Join();
     EXPECT_EQ(group.stats().skipped + task.ran(), 1);
     ExpectAccounted(group);
   });
@@ -576,16 +576,14 @@ TEST(CancelSimTest, InTheFunctorThatGoes) {
     CancelScope known = WithCancel(Context());
     sync::Atomic<int> destroyed = 0;
     group.Delay(absl::ZeroDuration(), [&] { known.context().AwaitDone(); });
-    id = group.Delay(absl::ZeroDuration(), [held = AtEnd([&] {
-                                              ++destroyed;
-                                              EXPECT_EQ(group.Cancel(id),
-                                                        CancelResult::kRunning);
-                                              EXPECT_EQ(
-                                                  group.CancelAndWait(id),
-                                                  CancelResult::kRunning);
-                                              group.Cancel(group.Delay(
-                                                  kNever, MustNotRun));
-                                            })] {});
+    id = group.Delay(absl::ZeroDuration(),
+                     [held = AtEnd([&] {
+                        ++destroyed;
+                        EXPECT_EQ(group.Cancel(id), CancelResult::kRunning);
+                        EXPECT_EQ(group.CancelAndWait(id),
+                                  CancelResult::kRunning);
+                        group.Cancel(group.Delay(kNever, MustNotRun));
+                      })] {});
     known.Cancel();
     group.Cancel(id);
     EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -655,8 +653,8 @@ TEST(CancelAndWaitSimTest, EndsAtItsTime) {
   ExploreInStep(500, [] {
     Group group;
     const SteadyTime start = SteadyTime::Now();
-    const TaskId id = group.Delay(absl::ZeroDuration(),
-                                  [] { sync::SleepFor(9 * kMoment); });
+    const TaskId id =
+        group.Delay(absl::ZeroDuration(), [] { sync::SleepFor(9 * kMoment); });
     sync::SleepFor(kMoment);
     EXPECT_EQ(group.CancelAndWaitUntil(id, sync::Now() + 2 * kMoment),
               CancelResult::kRunning);

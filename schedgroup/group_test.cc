@@ -403,9 +403,8 @@ TEST(GroupTest, CancelTakesBackATaskThatWaitsForASlot) {
   std::vector<TaskId> ids;
   for (int i = 0; i < 4; ++i) {
     ids.push_back(group.Delay(
-        -absl::Seconds(1), [&, i, at_end = AtEnd([&] { ++destroyed; })] {
-          order.push_back(i);
-        }));
+        -absl::Seconds(1),
+        [&, i, at_end = AtEnd([&] { ++destroyed; })] { order.push_back(i); }));
   }
   AwaitTimers();
   EXPECT_EQ(group.stats().queued, 4);
@@ -548,8 +547,11 @@ TEST(GroupTest, CancelAndWaitWithinATaskThatItsThreadIsInTheMiddleOf) {
 TEST(GroupTest, CancelAndWaitWithinAFunctorThatGoesDoesNotWait) {
   Group group({}, {.limit = 1});
   Holder holder(group);
-  constexpr absl::Duration kDelays[] = {-absl::Seconds(1), -absl::Seconds(1),
-                                        -absl::Seconds(1), kNever, kNever,
+  constexpr absl::Duration kDelays[] = {-absl::Seconds(1),
+                                        -absl::Seconds(1),
+                                        -absl::Seconds(1),
+                                        kNever,
+                                        kNever,
                                         kNever};
   std::vector<TaskId> ids(std::size(kDelays));
   std::atomic<int> destroyed = 0;
@@ -561,8 +563,7 @@ TEST(GroupTest, CancelAndWaitWithinAFunctorThatGoesDoesNotWait) {
       // This thread may be about to skip the others.
       for (const TaskId& id : ids) group.CancelAndWait(id);
     };
-    ids[i] =
-        group.Delay(kDelays[i], [held = AtEnd(look)] { MustNotRun(); });
+    ids[i] = group.Delay(kDelays[i], [held = AtEnd(look)] { MustNotRun(); });
   }
   AwaitTimers();
   // The last one is the first that goes, and takes those with it that wait.
@@ -587,8 +588,7 @@ TEST(GroupTest, CancelAndWaitWithinAFunctorThatIsSkippedDoesNotWait) {
       // This thread skips the others too.
       for (const TaskId& id : ids) group.CancelAndWait(id);
     };
-    ids[i] =
-        group.Delay(kDelays[i], [held = AtEnd(look)] { MustNotRun(); });
+    ids[i] = group.Delay(kDelays[i], [held = AtEnd(look)] { MustNotRun(); });
   }
   AwaitTimers();
   group.Cancel(Fail("stop"));
@@ -687,7 +687,9 @@ TEST(GroupTest, TakesEveryFormOfPeriodicTask) {
   const absl::Duration period = absl::Microseconds(100);
   Group group;
   std::atomic<int> runs = 0;
-  const auto next = [&] { return ++runs % 2 == 0 ? Next::kStop : Next::kAgain; };
+  const auto next = [&] {
+    return ++runs % 2 == 0 ? Next::kStop : Next::kAgain;
+  };
   group.Every(period, [&] { return next(); });
   group.Every(period, [&]() -> absl::StatusOr<Next> { return next(); });
   group.Every(period, [&](const Context&) { return next(); });
@@ -707,11 +709,11 @@ TEST(GroupTest, TakesEveryFormOfPeriodicTask) {
 TEST(GroupTest, EveryEndsWhenTheTaskSaysSo) {
   Group group;
   std::atomic<int> destroyed = 0;
-  const TaskId id = group.Every(
-      absl::Microseconds(100),
-      [runs = 0, at_end = AtEnd([&] { ++destroyed; })]() mutable {
-        return ++runs == 5 ? Next::kStop : Next::kAgain;
-      });
+  const TaskId id =
+      group.Every(absl::Microseconds(100),
+                  [runs = 0, at_end = AtEnd([&] { ++destroyed; })]() mutable {
+                    return ++runs == 5 ? Next::kStop : Next::kAgain;
+                  });
   EXPECT_EQ(group.Wait(), absl::OkStatus());
   EXPECT_EQ(destroyed, 1);
   EXPECT_EQ(group.stats().accepted, 5);

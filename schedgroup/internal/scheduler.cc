@@ -18,36 +18,8 @@
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
-#include "cohort/sync/thread.h"
 
 namespace cohort::schedgroup::internal {
-
-// What the calling thread is in the middle of: a run of a task, or the end of
-// one. They form a stack, since a task may wait for its group, and so run
-// others within it.
-class Scheduled::Inside {
- public:
-  explicit Inside(const Scheduled& task) : task_(task), below_(Top()) {
-    Top() = this;
-  }
-  ~Inside() { Top() = below_; }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-
-  // Of the calling thread.
-  static Inside*& Top() { return sync::ThreadLocal<Inside*, Tag>::Get(); }
-  // Whether `task` is in the stack that ends with `top`.
-  static bool Includes(const Inside* top, const Scheduled& task) {
-    while (top != nullptr && &top->task_ != &task) top = top->below_;
-    return top != nullptr;
-  }
-
- private:
-  struct Tag;
-
-  const Scheduled& task_;
-  Inside* const below_;
-};
 
 // One run of a task, as the group's core has it. Whatever becomes of it there,
 // the destructor comes before it is counted out.
@@ -58,13 +30,10 @@ class Scheduled::Turn {
   Turn(Turn&& other) noexcept = default;
   Turn& operator=(Turn&&) = delete;
   ~Turn() {
-    if (task_ == nullptr) return;
-    const Inside inside(*task_);
-    task_->scheduler_->EndTurn(*task_, again_);
+    if (task_ != nullptr) task_->scheduler_->EndTurn(*task_, again_);
   }
 
   absl::Status operator()(const Context& context) {
-    const Inside inside(*task_);
     // What fails now may cancel the group, but not before the destructor.
     again_ = !task_->scheduler_->cancel_on_error_;
     group_internal::Slot<Next> next;
@@ -82,10 +51,10 @@ class Scheduled::Turn {
 class Scheduler::Waiter : public sync::ListHook<Waiter> {
  public:
   explicit Waiter(const Scheduled& awaited)
-      : task(awaited), inside(Scheduled::Inside::Top()) {}
+      : task(awaited), within(group_internal::Core::Innermost()) {}
 
   const Scheduled& task;
-  const Scheduled::Inside* const inside;  // what cannot end before
+  const group_internal::Core::Frame* const within;  // what cannot end before
   sync::CondVar over;
 };
 
@@ -137,8 +106,8 @@ bool Scheduler::LetWait(Scheduled& task) {
   auto timers_reference = sync::RefPtr<Scheduled>::Share(&task);
   auto lists_reference = timers_reference;
   // All of it under the lock, so that whatever the core still expects after its
-  // cancellation is there for OnCancelled, and whoever finds it waiting finds it
-  // armed.
+  // cancellation is there for OnCancelled, and whoever finds it waiting finds
+  // it armed.
   sync::MutexLock lock(&mutex_);
   if (task.stopped_) return false;
   // First, since nothing has changed if there is no memory for it.
@@ -192,7 +161,7 @@ CancelResult Scheduler::Cancel(Scheduled& task) {
       case State::kDue:
         // It may end meanwhile, but its entry is there until it is kOver, which
         // wants the lock.
-        if (!core_->TakeBack(task.entry_, skipped)) {
+        if (!core_->WithdrawDelivered(task.entry_, skipped)) {
           return CancelResult::kRunning;
         }
         task.state_ = State::kLeaving;
@@ -211,16 +180,15 @@ CancelResult Scheduler::Cancel(Scheduled& task) {
 }
 
 bool Scheduler::WaitsForHere(const Scheduled& task) const {
+  const auto* const here = group_internal::Core::Innermost();
   // From a task to the one that it waits for, and so on. Each waiter has looked
   // before, so this comes to an end.
   const Scheduled* next = &task;
   while (next != nullptr) {
-    if (Scheduled::Inside::Includes(Scheduled::Inside::Top(), *next)) {
-      return true;
-    }
+    if (core_->Includes(here, next->index_)) return true;
     const Waiter* waiter = waiters_.front();
     while (waiter != nullptr &&
-           !Scheduled::Inside::Includes(waiter->inside, *next)) {
+           !core_->Includes(waiter->within, next->index_)) {
       waiter = sync::LinkedList<Waiter>::Next(waiter);
     }
     next = waiter == nullptr ? nullptr : &waiter->task;

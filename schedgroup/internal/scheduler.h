@@ -73,7 +73,6 @@ class Scheduled final : private TimerQueue::Timer,
 
  private:
   friend class Scheduler;
-  class Inside;
   class Turn;
 
   enum class State {
