@@ -103,6 +103,7 @@ sync::RefPtr<Lineage> Core::Frame::TopLineage() {
 }
 
 Core::Frame::~Frame() {
+  const int64_t index = entry_->front().index;
   entry_->clear();  // the functor is gone before anyone may know of the end
   sync::Point("task.end");
   Core* const core = core_;
@@ -111,11 +112,11 @@ Core::Frame::~Frame() {
   } else if (!status.has_value()) {
     go_on = nullptr;  // there is no caller any more
     status = absl::InternalError(
-        absl::StrCat(core->Label(), ": task ", index_, " ended its thread"));
+        absl::StrCat(core->Label(), ": task ", index, " ended its thread"));
   }
   const bool failed = !status->ok();
   absl::Status first;
-  if (failed) first = core->RecordError(index_, *status, exception);
+  if (failed) first = core->RecordError(index, *status, exception);
   exception = nullptr;  // as the functor
   sync::Point("task.recorded");
   // Also after a later error: whoever had the first may not have come to this,
