@@ -616,6 +616,22 @@ TEST(GroupTest, CancelAndWaitInsideATaskLendsItsSlot) {
   EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
 }
 
+TEST(GroupTest, CancelAndWaitInsideATaskOfAnotherGroup) {
+  Group group;
+  Holder holder(group);
+  Group other;
+  absl::Notification waits;
+  // Each is the first task of its group.
+  other.Delay(absl::ZeroDuration(), [&] {
+    waits.Notify();
+    EXPECT_EQ(group.CancelAndWait(holder.id()), CancelResult::kFinished);
+  });
+  waits.WaitForNotification();
+  holder.Release();
+  EXPECT_EQ(other.Wait(), absl::OkStatus());
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
 TEST(GroupTest, TasksThatWaitForEachOtherFindOut) {
   constexpr size_t kTasks = 3;
   for (int round = 0; round < 100; ++round) {
