@@ -17,7 +17,9 @@
 #include <vector>
 
 #include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -67,6 +69,7 @@ enum class OpKind : uint8_t {
   kSchedule,
   kEvery,
   kCancelTask,
+  kCancelTaskAndWait,  // in a thread not for ever
   kCancel,
   kCancelParent,
   kWait,  // in a task
@@ -76,7 +79,8 @@ enum class OpKind : uint8_t {
   kCount,
 };
 
-enum class End : uint8_t { kOk, kFail, kThrow, kStatus, kCount };
+// kStop: where it is repeated, the second run is the last.
+enum class End : uint8_t { kOk, kFail, kThrow, kStatus, kStop, kCount };
 
 struct Task;
 
@@ -108,6 +112,7 @@ struct Task {
   Note<bool> destroyed;  // the functor
   Note<bool> cancelling;
   Note<bool> cancelled;
+  Note<bool> stopped;
 };
 
 struct Program {
@@ -168,6 +173,7 @@ class Parser {
           if (op.task == nullptr) return ops;
           break;
         case OpKind::kCancelTask:
+        case OpKind::kCancelTaskAndWait:
           op.number = stream_.Below(kMaxTasks);
           break;
         case OpKind::kSetClock:
@@ -243,6 +249,23 @@ class Model {
     Task* task_;
   };
 
+  // The same for a task that says whether it is to be repeated.
+  class Repeated {
+   public:
+    Repeated(Token token, Task* task) : token_(std::move(token)), task_(task) {}
+    absl::StatusOr<Next> operator()(const Context& context) {
+      const absl::Status status = token_(context);
+      if (!status.ok()) return status;
+      if (task_->runs.Read() < 2) return Next::kAgain;
+      task_->stopped.Set(true);
+      return Next::kStop;
+    }
+
+   private:
+    Token token_;
+    Task* task_;
+  };
+
   void Schedule(Task& task) {
     const absl::Duration delay = task.moments * kMoment;
     // Where the clock is set nothing follows from wall times.
@@ -260,7 +283,11 @@ class Model {
         task.name = group_->Schedule(time, Token(this, &task));
         break;
       default:
-        task.name = group_->Every(delay, Token(this, &task));
+        if (task.end == End::kStop) {
+          task.name = group_->Every(delay, Repeated(Token(this, &task), &task));
+        } else {
+          task.name = group_->Every(delay, Token(this, &task));
+        }
         break;
     }
     task.scheduled.Set();
@@ -270,6 +297,7 @@ class Model {
     Check(!gone_.Get(), "nothing runs after the group");
     Check(!task.destroyed.Get() && !task.cancelled.Get(),
           "what was taken back does not run");
+    Check(!task.stopped.Get(), "what has said stop does not run again");
     Check(!task.running.Get(), "runs of one task do not overlap");
     const int run = ++task.runs.Write();
     Check(task.kind == OpKind::kEvery || run == 1, "a task runs once");
@@ -339,7 +367,21 @@ class Model {
         Schedule(*op.task);
         break;
       case OpKind::kCancelTask:
-        CancelTask(op.number);
+        CancelTask(op.number,
+                   [this](const TaskId& id) { return group_->Cancel(id); });
+        break;
+      case OpKind::kCancelTaskAndWait:
+        if (self != nullptr) {
+          Lend(*self);
+          CancelTask(op.number, [this](const TaskId& id) {
+            return group_->CancelAndWait(id);
+          });
+        } else {
+          // The task may be one that waits for the end of this thread.
+          CancelTask(op.number, [this](const TaskId& id) {
+            return group_->CancelAndWaitUntil(id, sync::Now() + kMoment);
+          });
+        }
         break;
       case OpKind::kCancel:
         group_->Cancel(kCancelCause);
@@ -350,11 +392,7 @@ class Model {
         break;
       case OpKind::kWait:
         if (self == nullptr) break;
-        if (!self->waited.Get()) {
-          // It lends its slot, and gets it back whether there is one or not.
-          self->waited.Set(true);
-          now_.Add(-1);
-        }
+        Lend(*self);
         group_->Wait().IgnoreError();
         break;
       case OpKind::kSleep:
@@ -369,12 +407,21 @@ class Model {
     }
   }
 
-  void CancelTask(int number) {
+  // A task that waits lends its slot, and gets it back whether there is one or
+  // not.
+  void Lend(Task& self) {
+    if (self.waited.Get()) return;
+    self.waited.Set(true);
+    now_.Add(-1);
+  }
+
+  void CancelTask(int number,
+                  absl::FunctionRef<CancelResult(const TaskId&)> cancel) {
     if (number >= static_cast<int>(program_.tasks.size())) return;
     Task& task = program_.tasks[static_cast<size_t>(number)];
     if (!task.scheduled.Get()) return;
     task.cancelling.Set(true);
-    switch (group_->Cancel(task.name)) {
+    switch (cancel(task.name)) {
       case CancelResult::kCancelled:
         Check(task.destroyed.Get(), "what is taken back is gone");
         Check(!task.running.Get(), "what is taken back does not run");

@@ -78,10 +78,6 @@ struct Core::Parked {
   sync::CondVar answered;
 };
 
-struct Core::Dropper : sync::ListHook<Dropper> {
-  sync::ThreadId thread = sync::CurrentThreadId();
-};
-
 // Counts as coming until it runs. Where the executor drops it instead, or
 // throws rather than take it, it never will.
 class Core::Runner {
@@ -116,6 +112,7 @@ class Core::Frame {
   enum class Fate { kRan, kSkipped };
 
   Core* core() const { return core_; }
+  int64_t index() const { return index_; }
   Frame* below() const { return below_; }
   const Lineage* lineage() const { return lineage_.get(); }
   static Frame* Top() { return ThisThread().top; }
@@ -150,12 +147,13 @@ class Core::Frame {
 
   Core* const core_;
   Entries* const entry_;
+  const int64_t index_;
   Frame* const below_;
   sync::RefPtr<Lineage> lineage_;  // made for the first group inside the task
 };
 
 Core::Frame::Frame(Core* core, Entries* entry)
-    : core_(core), entry_(entry), below_(Top()) {
+    : core_(core), entry_(entry), index_(entry->front().index), below_(Top()) {
   Thread& thread = ThisThread();
   if (thread.top == nullptr) thread.stack_begin = StackPosition();
   thread.top = this;
@@ -328,7 +326,7 @@ bool Core::InsideTaskTree() const {
 bool Core::HeldByCaller() const {
   {
     sync::MutexLock lock(&mutex_);
-    if (InsideDrop()) return true;
+    if (DropsHere()) return true;
     if (Outstanding() == 0) return false;
   }
   return InsideTaskTree();
@@ -481,49 +479,82 @@ std::optional<int64_t> Core::Expect() {
   return next_index_++;
 }
 
-bool Core::Deliver(Entries& tasks) {
-  const auto self = sync::RefPtr<Core>::Share(this);  // as in Admit
-  int64_t runners = 0;
-  {
-    sync::MutexLock lock(&mutex_);
-    if (RefusesWork()) return false;
-    expected_ -= static_cast<int64_t>(tasks.size());
-    queue_.splice(queue_.end(), tasks);
-    runners = ClaimRunners();
-    if (runners > 0) ++delivering_;
-  }
-  if (runners == 0) return true;
+bool Core::Deliver(Entries& entry, absl::FunctionRef<Task()> task,
+                   int64_t* runners) {
+  sync::MutexLock lock(&mutex_);
+  if (RefusesWork()) return false;
+  entry.front().task = task();
+  entry.front().queued = true;
+  --expected_;
+  queue_.splice(queue_.end(), entry);
+  *runners = ClaimRunners();
+  if (*runners > 0) ++delivering_;
+  return true;
+}
+
+void Core::SendDelivered(int64_t runners) {
+  if (runners == 0) return;
   // Whoever delivers is nobody that the user knows of, so the group, and with
   // it the executor, has to stay until this is done.
+  const auto self = sync::RefPtr<Core>::Share(this);
   TrySendRunners(self, runners);
   sync::MutexLock lock(&mutex_);
   --delivering_;
   WakeIfFinished();
+}
+
+void Core::Withdraw(Skipped& skipped) {
+  sync::MutexLock lock(&mutex_);
+  --expected_;
+  BeginDrop(skipped, 1);
+}
+
+void Core::Skip(Skipped& skipped) {
+  sync::MutexLock lock(&mutex_);
+  --expected_;
+  BeginDrop(skipped, 1);
+  cut_short_ = true;
+}
+
+bool Core::WithdrawDelivered(Entries::iterator task, Skipped& skipped) {
+  sync::MutexLock lock(&mutex_);
+  // Tasks leave the queue one by one, but for OnCancelled: that takes them all,
+  // and nothing is queued afterwards.
+  if (!task->queued || queue_.empty()) return false;
+  skipped.tasks_.splice(skipped.tasks_.end(), queue_, task);
+  BeginDrop(skipped, 1);
   return true;
 }
 
-void Core::Skip(Entries tasks) {
-  const int64_t count = static_cast<int64_t>(tasks.size());
-  Dropper dropper;
-  {
-    sync::MutexLock lock(&mutex_);
-    expected_ -= count;
-    BeginDrop(count, dropper);
-    cut_short_ = true;
-  }
-  tasks.clear();
-  EndDrop(count, dropper);
+bool Core::Skips() const {
+  sync::MutexLock lock(&mutex_);
+  return DropsHere();
 }
 
-void Core::Withdraw(absl::FunctionRef<void()> destroy) {
-  Dropper dropper;
+const Core::Frame* Core::Innermost() { return Frame::Top(); }
+
+bool Core::Includes(const Frame* innermost, int64_t index) const {
+  for (const Frame* frame = innermost; frame != nullptr;
+       frame = frame->below()) {
+    if (frame->core() == this && frame->index() == index) return true;
+  }
+  return false;
+}
+
+void Core::LendSlots(absl::FunctionRef<void()> wait) {
+  int64_t lent = 0;
+  int64_t runners = 0;
   {
     sync::MutexLock lock(&mutex_);
-    --expected_;
-    BeginDrop(1, dropper);
+    lent = EnterSelfWait();
+    if (lent > 0) runners = ClaimRunners();
   }
-  destroy();
-  EndDrop(1, dropper);
+  const absl::Cleanup leave = [&] {
+    sync::MutexLock lock(&mutex_);
+    LeaveSelfWait(lent);
+  };
+  TrySendRunners(sync::RefPtr<Core>::Share(this), runners);
+  wait();
 }
 
 int64_t Core::Startable() const {
@@ -575,6 +606,7 @@ void Core::LoseRunners(int64_t count) {
 bool Core::Take(Entries& entry) {
   if (Startable() == 0) return false;
   entry.splice(entry.begin(), queue_, queue_.begin());
+  entry.front().queued = false;
   ++running_;
   return true;
 }
@@ -646,47 +678,44 @@ void Core::OnCancelled() {
 }
 
 void Core::DropQueued() {
-  Dropper dropper;
-  Entries skipped;
-  int64_t count = 0;
-  {
-    sync::MutexLock lock(&mutex_);
-    skipped.swap(queue_);
-    count = static_cast<int64_t>(skipped.size());
-    if (count > 0) BeginDrop(count, dropper);
-    if (count > 0 || !parked_.empty()) cut_short_ = true;
-    refused_ += static_cast<int64_t>(parked_.size());
-    for (Parked* parked : parked_) {
-      parked->answer = Admission::kCancelled;
-      parked->answered.Signal();
-    }
-    parked_.clear();
-    WakeIfFinished();  // where nothing but these was outstanding
+  Skipped skipped(*this);
+  sync::MutexLock lock(&mutex_);
+  skipped.tasks_.swap(queue_);
+  const int64_t count = static_cast<int64_t>(skipped.tasks_.size());
+  if (count > 0) BeginDrop(skipped, count);
+  if (count > 0 || !parked_.empty()) cut_short_ = true;
+  refused_ += static_cast<int64_t>(parked_.size());
+  for (Parked* parked : parked_) {
+    parked->answer = Admission::kCancelled;
+    parked->answered.Signal();
   }
-  if (count == 0) return;
-  skipped.clear();
-  EndDrop(count, dropper);
+  parked_.clear();
+  WakeIfFinished();  // where nothing but these was outstanding
 }
 
-void Core::BeginDrop(int64_t count, Dropper& dropper) {
+void Core::BeginDrop(Skipped& skipped, int64_t count) {
   dropping_ += count;
-  droppers_.PushBack(&dropper);
+  skipped.count_ = count;
+  drops_.PushBack(&skipped);
 }
 
-bool Core::InsideDrop() const {
-  for (const Dropper* dropper = droppers_.front(); dropper != nullptr;
-       dropper = droppers_.Next(dropper)) {
-    if (dropper->thread == sync::CurrentThreadId()) return true;
+Core::Skipped::~Skipped() {
+  if (count_ == 0) return;
+  tasks_.clear();
+  sync::MutexLock lock(&core_.mutex_);
+  core_.drops_.Remove(this);
+  core_.dropping_ -= count_;
+  core_.skipped_ += count_;
+  core_.WakeIfFinished();
+}
+
+bool Core::DropsHere() const {
+  const sync::ThreadId here = sync::CurrentThreadId();
+  for (const Skipped* skipped = drops_.front(); skipped != nullptr;
+       skipped = sync::LinkedList<Skipped>::Next(skipped)) {
+    if (skipped->thread_ == here) return true;
   }
   return false;
-}
-
-void Core::EndDrop(int64_t count, Dropper& dropper) {
-  sync::MutexLock lock(&mutex_);
-  droppers_.Remove(&dropper);
-  dropping_ -= count;
-  skipped_ += count;
-  WakeIfFinished();
 }
 
 int64_t Core::Outstanding() const {
@@ -768,7 +797,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   int64_t left = 0;
   {
     sync::MutexLock lock(&mutex_);
-    ABSL_CHECK(!InsideDrop())
+    ABSL_CHECK(!DropsHere())
         << Label() << ": waited for, or destroyed, by the destructor of a task "
         << "that is being skipped";
     entered = EnterSelfWait();

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
@@ -66,10 +67,21 @@ class Core {
   struct Entry {
     Task task = nullptr;
     int64_t index = 0;  // the how many-th that was accepted, from 0
+    // Of one that was Delivered, until a thread has taken it. Guarded by the
+    // core's mutex.
+    bool queued = false;
   };
   // In lists of their own, entries change hands without moving: a move would
   // run the user's move constructor under the lock.
   using Entries = std::list<Entry>;
+
+  // What a thread that takes tasks out keeps on its stack while it destroys
+  // them. With the destructor they are gone, and count as skipped.
+  class Skipped;
+
+  // A task that runs, on the stack of its thread. It may wait for a group, and
+  // so have others within it.
+  class Frame;
 
   // A core whose context derives from `parent`. Dies on a negative size.
   static sync::RefPtr<Core> Create(const Context& parent, Policy policy);
@@ -92,15 +104,37 @@ class Core {
   // index; none if the group is cancelled. It counts as queued meanwhile. Never
   // blocks.
   std::optional<int64_t> Expect();
-  // Queues tasks that were expected, in their order. Not if the group has been
-  // cancelled: whoever expects any has to Skip them then, and to look out for
-  // the cancellation, since nothing else lets the group end.
-  [[nodiscard]] bool Deliver(Entries& tasks);
-  // Skips tasks that were expected, after a cancellation. Destroys them here.
-  void Skip(Entries tasks);
-  // Takes one back that was expected, and that `destroy` destroys; it counts as
-  // skipped, but does not make Wait fail.
-  void Withdraw(absl::FunctionRef<void()> destroy);
+  // Queues one that was expected, in the place that `entry` is, and leaves that
+  // empty. `task` makes it: under the lock, and only if it is queued. False if
+  // the group has been cancelled: whoever expects any has to Skip them then,
+  // and to look out for the cancellation, since nothing else lets the group
+  // end. After true, SendDelivered has to come, with no lock held.
+  [[nodiscard]] bool Deliver(Entries& entry, absl::FunctionRef<Task()> task,
+                             int64_t* runners);
+  void SendDelivered(int64_t runners);
+  // Takes one back that was expected, and that the caller destroys before
+  // `skipped`. That does not make Wait fail.
+  void Withdraw(Skipped& skipped);
+  // The same for one that was Delivered, and whose entry is still there. False
+  // if a thread has taken it, to run or to skip it.
+  [[nodiscard]] bool WithdrawDelivered(Entries::iterator task,
+                                       Skipped& skipped);
+  // As Withdraw, because of a cancellation, and so a reason for Wait to fail.
+  void Skip(Skipped& skipped);
+  // Whether the calling thread destroys tasks that are skipped. Waiting for any
+  // task could be waiting for itself then.
+  bool Skips() const;
+
+  // The innermost task that the calling thread is in the middle of; null if it
+  // is in none. To be handed to Includes as long as the thread stays there.
+  static const Frame* Innermost();
+  // Whether that one, or one that it is within, is the `index`-th of this core.
+  bool Includes(const Frame* innermost, int64_t index) const;
+
+  // Calls `wait`, which blocks until a task has ended. A task that does so
+  // counts as one that waits for the group: it lends its slot, and those who
+  // Wait inside other tasks do not wait for it.
+  void LendSlots(absl::FunctionRef<void()> wait);
 
   absl::Status Wait(WaitPolicy policy);
   // DEADLINE_EXCEEDED if the group is not done at `deadline`. Runs no tasks,
@@ -127,10 +161,8 @@ class Core {
   Stats stats() const;
 
  private:
-  struct Parked;   // a submission that blocks
-  struct Dropper;  // who destroys skipped tasks, on the stack of its thread
-  class Frame;     // a task that runs, on the stack of its thread
-  class Runner;    // what is sent to the executor
+  struct Parked;  // a submission that blocks
+  class Runner;   // what is sent to the executor
 
   Core(const Context& parent, Policy policy);
   ~Core() = default;
@@ -147,7 +179,6 @@ class Core {
   // Whether what is outstanding cannot end before the caller goes on: a task in
   // which it is, or which its thread destroys.
   bool HeldByCaller() const;
-  bool InsideDrop() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   bool RefusesWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasPlace() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -200,10 +231,9 @@ class Core {
   void OnCancelled();
   // Skips all that has not started, and answers those who are parked.
   void DropQueued();
-  // Before and after this thread destroys tasks, which count as skipped then.
-  void BeginDrop(int64_t count, Dropper& dropper)
+  void BeginDrop(Skipped& skipped, int64_t count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndDrop(int64_t count, Dropper& dropper);
+  bool DropsHere() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   int64_t Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a Wait is over that began in `round`, inside a task of this group
@@ -250,7 +280,7 @@ class Core {
   std::list<Parked*> parked_ ABSL_GUARDED_BY(mutex_);
   int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;     // also the slots taken
   int64_t expected_ ABSL_GUARDED_BY(mutex_) = 0;    // accepted, not Delivered
-  int64_t delivering_ ABSL_GUARDED_BY(mutex_) = 0;  // calls of Deliver
+  int64_t delivering_ ABSL_GUARDED_BY(mutex_) = 0;  // not yet SendDelivered
   int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
   int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_
@@ -258,8 +288,8 @@ class Core {
   int64_t self_waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   // Times at which all that was outstanding were such tasks.
   int64_t rounds_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Who destroys skipped tasks just now.
-  sync::LinkedList<Dropper> droppers_ ABSL_GUARDED_BY(mutex_);
+  // Of those who destroy skipped tasks just now.
+  sync::LinkedList<Skipped> drops_ ABSL_GUARDED_BY(mutex_);
 
   int64_t next_index_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t accepted_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -282,6 +312,22 @@ class Core {
   // Last, and in this order: the callback uses all of the above.
   CancelScope scope_;
   DoneCallback on_cancelled_;
+};
+
+class Core::Skipped : public sync::ListHook<Skipped> {
+ public:
+  explicit Skipped(Core& core) : core_(core) {}
+  ~Skipped();
+  Skipped(const Skipped&) = delete;
+  Skipped& operator=(const Skipped&) = delete;
+
+ private:
+  friend class Core;
+
+  Core& core_;
+  const sync::ThreadId thread_ = sync::CurrentThreadId();
+  Entries tasks_;
+  int64_t count_ = 0;  // also of those that have no entry
 };
 
 // What a group has of its core: closes it when the group is destroyed.

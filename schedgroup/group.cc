@@ -45,13 +45,36 @@ void Group::CheckPeriod(absl::Duration period) {
       << "schedgroup::Group::Every: period is " << period;
 }
 
+Scheduled* Group::Find(const char* method, const TaskId& id) const {
+  Scheduled* const task = id.task_.get();
+  ABSL_CHECK(task == nullptr || &task->scheduler() == scheduler_.get())
+      << "schedgroup::Group::" << method << ": the task is another group's";
+  return task;
+}
+
 CancelResult Group::Cancel(const TaskId& id) {
-  if (id.task_ == nullptr) return CancelResult::kFinished;
-  bool over = false;
-  if (scheduler_->Cancel(*id.task_.get(), &over)) {
-    return CancelResult::kCancelled;
-  }
-  return over ? CancelResult::kFinished : CancelResult::kRunning;
+  Scheduled* const task = Find("Cancel", id);
+  return task == nullptr ? CancelResult::kFinished : scheduler_->Cancel(*task);
+}
+
+CancelResult Group::CancelAndWait(const TaskId& id) {
+  return DoCancelAndWait("CancelAndWait", id,
+                         sync::SteadyTime::InfiniteFuture());
+}
+
+CancelResult Group::CancelAndWaitUntil(const TaskId& id, absl::Time t) {
+  return DoCancelAndWait("CancelAndWaitUntil", id, sync::SteadyTime::At(t));
+}
+
+CancelResult Group::DoCancelAndWait(const char* method, const TaskId& id,
+                                    sync::SteadyTime deadline) {
+  Scheduled* const task = Find(method, id);
+  if (task == nullptr) return CancelResult::kFinished;
+  // The group may be gone once the task is over.
+  const auto scheduler = scheduler_;
+  const CancelResult found = scheduler->Cancel(*task);
+  return found == CancelResult::kRunning ? scheduler->Await(*task, deadline)
+                                         : found;
 }
 
 bool Group::Cancel(absl::Status cause) {

@@ -24,6 +24,7 @@
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
 #include "cohort/schedgroup/internal/scheduler.h"
+#include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/ref_ptr.h"
 
@@ -61,18 +62,11 @@ class TaskId {
   sync::RefPtr<internal::Scheduled> task_;
 };
 
-enum class CancelResult {
-  kCancelled,  // it will not run, or not again
-  kRunning,    // its time has come: it runs, or waits for a slot; a repeated
-               // task does not run again after that
-  kFinished,   // it has run, or was skipped or refused
-};
-
 // Runs each of its tasks once its time has come.
 //
-// Blocks?        Wait and the destructor do; they announce it with a
-//                BlockingScope. A slow task delays no other one, unless
-//                Options::limit says so.
+// Blocks?        Wait, CancelAndWait, CancelAndWaitUntil and the destructor do;
+//                they announce it with a BlockingScope. A slow task delays no
+//                other one, unless Options::limit says so.
 // Cancellation?  Of the context given to the constructor, by Cancel, or with
 //                cancel_on_error by the first error. Tasks that have not
 //                started are skipped, at once. Running tasks are told through
@@ -86,12 +80,15 @@ enum class CancelResult {
 //                counts as kInternal, with its type and what(), and so does a
 //                task that ends its thread (pthread_exit), except with
 //                Exceptions::kTerminate or without exceptions: that terminates
-//                the process.
+//                the process. A call that finds no memory throws
+//                std::bad_alloc and has changed nothing; the process ends if
+//                there is none to start a task at its time.
 // Thread safety  All methods, from any thread; the destructor not inside one of
 //                the group's tasks.
 // Memory order   What happened before a task was scheduled is visible to it,
 //                and what it did to whoever returns from a Wait that saw it
-//                end, and to its next run.
+//                end, or learns from Cancel or CancelAndWait that it is over,
+//                and to its next run.
 // Destruction    Cancels, then waits for running tasks.
 //
 // Times are kept on the monotonic clock: the wall clock is read when a task is
@@ -106,7 +103,7 @@ enum class CancelResult {
 // waits, from inside tasks too; Wait may be called again; it waits for running
 // tasks after a cancellation, and is OK if nothing was lost to it; a group that
 // is never waited for leaves nothing behind; equal times are in order; Cancel,
-// Every and the limit.
+// CancelAndWait, Every and the limit.
 class Group {
  public:
   explicit Group(const Context& context = {}, Options options = {});
@@ -116,7 +113,8 @@ class Group {
 
   // Runs `task` when `delay` has passed; at once if that is not positive. See
   // GroupTask for its forms. Does not block. If the group is cancelled, the
-  // task is refused: it counts as such, and Wait tells of it.
+  // task is refused: it counts as such, and Wait tells of it. One whose delay
+  // is infinite never runs, and Wait waits for it until it is cancelled.
   template <GroupTask F>
   TaskId Delay(absl::Duration delay, F task) {
     return Add("Delay", sync::SteadyTime::Now() + delay, absl::ZeroDuration(),
@@ -131,23 +129,42 @@ class Group {
   }
 
   // Runs `task` again and again, first when one `period` has passed, until it
-  // is cancelled by its id or the group is: Wait does not return before. It is
-  // called as an lvalue, and never while it still runs: what it has missed by
-  // then is left out, and the others stay at multiples of the period. Each run
-  // is a task of its own in stats(). An error does not end it, unless it
-  // cancels the group; that of a run may be recorded after the next one has
-  // begun, except with a limit of 1.
-  template <GroupTask F>
-    requires GroupTask<F&>
+  // returns Next::kStop, or is cancelled by its id, or the group is: Wait does
+  // not return before. See PeriodicTask for its forms. It is called as an
+  // lvalue, and never while it still runs: what it has missed by then is left
+  // out, and the others stay at multiples of the period. Each run is a task of
+  // its own in stats(). An error does not end it, unless it cancels the group;
+  // that of a run may be recorded after the next one has begun, except with a
+  // limit of 1.
+  template <PeriodicTask F>
   TaskId Every(absl::Duration period, F task) {
     CheckPeriod(period);
     return Add("Every", sync::SteadyTime::Now() + period, period,
                internal::MakeRepeated(std::move(task)));
   }
 
-  // Takes a task back. The functor of one that will not run is destroyed before
-  // this returns. A task that was cancelled so is no reason for Wait to fail.
+  // Takes a task back that has not begun, be it that its time has not come, or
+  // that it waits for a slot. The functor of one that will not run is destroyed
+  // before this returns. A task that was cancelled so is no reason for Wait to
+  // fail. Does not block, and does not tell a task that runs. May be called
+  // anywhere, also inside the task; a periodic one that has had enough returns
+  // Next::kStop instead, for which it needs no id.
   CancelResult Cancel(const TaskId& id);
+
+  // The same, and then blocks until a task that has begun is over: it has
+  // returned, its functor is gone, and what it uses may go. stats() and
+  // errors() may learn of that a moment later. A task of the group that calls
+  // this lends its slot meanwhile.
+  //
+  // The result is kCancelled or kFinished. It is kRunning, and comes at once,
+  // where the task could not end before this returned: inside the task, inside
+  // one that it is waiting for in this way, and in the destructor of a functor
+  // that is taken back or skipped.
+  CancelResult CancelAndWait(const TaskId& id);
+
+  // The same, until `t` by wall clock at the latest: kRunning if the task is
+  // not over by then.
+  CancelResult CancelAndWaitUntil(const TaskId& id, absl::Time t);
 
   // Cancels the group. True for the one call that did. The cause must not be
   // OK.
@@ -157,12 +174,14 @@ class Group {
   // then ends the group. OK if every task succeeded and none was skipped or
   // refused; else the first error; else the cause of the cancellation. May be
   // called any number of times and from any threads; inside a task of the group
-  // it does not wait for the tasks that wait here, and ends nothing. With kHelp
-  // it runs tasks that are due.
+  // it does not wait for the tasks that wait here or in CancelAndWait, and ends
+  // nothing. With kHelp it runs tasks that are due.
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
-  // The context that tasks are given. Lives as long as the group.
-  const Context& context() const { return scheduler_->core().context(); }
+  // The context that tasks are given. It is done with the group, so a group
+  // that is a temporary has none to give.
+  const Context& context() const& { return scheduler_->core().context(); }
+  const Context& context() const&& = delete;
 
   // The first error with the index of its task.
   std::vector<TaskError> errors() const { return scheduler_->core().errors(); }
@@ -180,6 +199,11 @@ class Group {
              internal::RepeatableTask task);
 
   static void CheckPeriod(absl::Duration period);
+
+  // Null for a default id. Dies if it names another group's task.
+  internal::Scheduled* Find(const char* method, const TaskId& id) const;
+  CancelResult DoCancelAndWait(const char* method, const TaskId& id,
+                               sync::SteadyTime deadline);
 
   const sync::RefPtr<internal::Scheduler> scheduler_;
 };

@@ -1,6 +1,7 @@
 // schedgroup::Group on every schedule that the search comes across, in virtual
 // time. The names with numbers are those of docs/immunity.md.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "absl/base/config.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
@@ -432,6 +434,333 @@ TEST(CancelSimTest, OfATaskRacesWithThatOfTheGroupAndItsTime) {
   });
 }
 
+// One slot, a task that has it, and one that is due.
+class OfTwo {
+ public:
+  explicit OfTwo(Group& group) {
+    group.Delay(absl::ZeroDuration(), [] { sync::Point("holds the slot"); });
+    id_ = group.Delay(absl::ZeroDuration(),
+                      [this, at_end = AtEnd([this] { ++destroyed_; })] {
+                        EXPECT_EQ(destroyed_, 0);
+                        ++ran_;
+                      });
+  }
+
+  const TaskId& id() const { return id_; }
+  int ran() const { return ran_; }
+  int destroyed() const { return destroyed_; }
+
+ private:
+  sync::Atomic<int> ran_ = 0;
+  sync::Atomic<int> destroyed_ = 0;
+  TaskId id_;
+};
+
+TEST(CancelSimTest, TakesBackWhatWaitsForASlot) {
+  ExploreInStep(1000, [] {
+    Group group({}, {.limit = 1});
+    sync::Atomic<bool> gone = false;
+    group.Delay(absl::ZeroDuration(), [] { sync::SleepFor(9 * kMoment); });
+    const TaskId id = group.Delay(
+        kMoment, [at_end = AtEnd([&] { gone = true; })] { MustNotRun(); });
+    sync::SleepFor(5 * kMoment);
+    EXPECT_EQ(group.Cancel(id), CancelResult::kCancelled);
+    EXPECT_TRUE(gone);
+    EXPECT_EQ(group.stats().queued, 0);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.stats().skipped, 1);
+  });
+}
+
+TEST(CancelSimTest, TakesBackARunThatWaitsForASlot) {
+  ExploreInStep(1000, [] {
+    Group group({}, {.limit = 1});
+    group.Delay(absl::ZeroDuration(), [] { sync::SleepFor(9 * kMoment); });
+    const TaskId id = group.Every(2 * kMoment, MustNotRun);
+    sync::SleepFor(5 * kMoment);
+    EXPECT_EQ(group.Cancel(id), CancelResult::kCancelled);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.stats().accepted, 2);
+    EXPECT_EQ(group.stats().skipped, 1);
+  });
+}
+
+TEST(CancelSimTest, OfATaskRacesWithASlotForIt) {
+  Explore(6000, [] {
+    Group group({}, {.limit = 1});
+    OfTwo task(group);
+    Caller other([&] {
+      const CancelResult result = group.Cancel(task.id());
+      if (result != CancelResult::kRunning) EXPECT_EQ(task.destroyed(), 1);
+      if (result == CancelResult::kCancelled) EXPECT_EQ(task.ran(), 0);
+      if (result == CancelResult::kFinished) EXPECT_EQ(task.ran(), 1);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(task.destroyed(), 1);
+    other.Join();
+    EXPECT_EQ(group.stats().skipped + task.ran(), 1);
+    ExpectAccounted(group);
+  });
+}
+
+TEST(CancelSimTest, OneOfTwoTakesBackWhatWaitsForASlot) {
+  Explore(5000, [] {
+    Group group({}, {.limit = 1});
+    OfTwo task(group);
+    sync::Atomic<int> cancelled = 0;
+    const auto cancel = [&] {
+      if (group.Cancel(task.id()) == CancelResult::kCancelled) ++cancelled;
+    };
+    {
+      Caller other(cancel);
+      cancel();
+    }
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(cancelled + task.ran(), 1);
+    EXPECT_EQ(group.stats().skipped, cancelled);
+  });
+}
+
+TEST(CancelSimTest, OfWhatWaitsForASlotRacesWithThatOfTheGroup) {
+  Explore(6000, [] {
+    CancelScope scope = WithCancel(Context());
+    Group group(scope.context(), {.limit = 1});
+    sync::Atomic<int> ran = 0;
+    CancelResult result = CancelResult::kFinished;
+    TaskId id;
+    group.Delay(kMoment, [&] { ++ran; });
+    id = group.Delay(kMoment, [&] { ++ran; });
+    {
+      Caller other([&] {
+        sync::SleepFor(kMoment);
+        result = group.Cancel(id);
+      });
+      Caller canceller([&] {
+        sync::SleepFor(kMoment);
+        scope.Cancel(Fail("stop"));
+      });
+    }
+    const absl::Status status = group.Wait();
+    ExpectAccounted(group);
+    EXPECT_EQ(group.stats().skipped + ran, 2);
+    const int taken_back = result == CancelResult::kCancelled ? 1 : 0;
+    EXPECT_EQ(status, taken_back == group.stats().skipped ? absl::OkStatus()
+                                                          : Fail("stop"));
+  });
+}
+
+// There the group has not skipped what is queued, but will.
+TEST(CancelSimTest, InACallbackAboveTakesBackWhatWaitsForASlot) {
+  Explore(3000, [] {
+    CancelScope scope = WithCancel(Context());
+    std::optional<Group> group;
+    TaskId id;
+    DoneCallback callback = scope.context().OnDone([&] {
+      // Also where it is just being skipped by a runner.
+      EXPECT_NE(group->CancelAndWait(id), CancelResult::kRunning);
+    });
+    group.emplace(scope.context(), Options{.limit = 1});
+    group->Delay(absl::ZeroDuration(), [] {});
+    id = group->Delay(absl::ZeroDuration(), [] {});
+    scope.Cancel(Fail("outside"));
+    group->Wait().IgnoreError();
+    ExpectAccounted(*group);
+  });
+}
+
+// The functor of one that goes calls back.
+TEST(CancelSimTest, InTheFunctorThatGoes) {
+  Explore(4000, [] {
+    Group group({}, {.limit = 1});
+    TaskId id;
+    CancelScope known = WithCancel(Context());
+    sync::Atomic<int> destroyed = 0;
+    group.Delay(absl::ZeroDuration(), [&] { known.context().AwaitDone(); });
+    id = group.Delay(absl::ZeroDuration(),
+                     [held = AtEnd([&] {
+                        ++destroyed;
+                        EXPECT_EQ(group.Cancel(id), CancelResult::kRunning);
+                        EXPECT_EQ(group.CancelAndWait(id),
+                                  CancelResult::kRunning);
+                        group.Cancel(group.Delay(kNever, MustNotRun));
+                      })] {});
+    known.Cancel();
+    group.Cancel(id);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(destroyed, 1);
+  });
+}
+
+TEST(CancelAndWaitSimTest, AfterItWhatTheTaskUsesMayGo) {
+  for (const bool repeats : {false, true}) {
+    Explore(4000, [repeats] {
+      Group group;
+      auto used = std::make_unique<sync::Shared<int>>(0);
+      const auto task = [&] {
+        ++used->Write();
+        sync::Point("running");
+        ++used->Write();
+      };
+      const TaskId id =
+          repeats ? group.Every(kMoment, task) : group.Delay(kMoment, task);
+      Caller other([&] {
+        EXPECT_NE(group.CancelAndWait(id), CancelResult::kRunning);
+        EXPECT_EQ(used->Read() % 2, 0);
+        used.reset();
+      });
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      ExpectAccounted(group);
+    });
+  }
+}
+
+TEST(CancelAndWaitSimTest, SeesTheFunctorGone) {
+  Explore(4000, [] {
+    Group group;
+    sync::Atomic<int> destroyed = 0;
+    const TaskId id =
+        group.Delay(kMoment, [at_end = AtEnd([&] { ++destroyed; })] {});
+    sync::SleepFor(kMoment);
+    EXPECT_NE(group.CancelAndWait(id), CancelResult::kRunning);
+    EXPECT_EQ(destroyed, 1);
+  });
+}
+
+TEST(CancelAndWaitSimTest, FromTwoThreads) {
+  Explore(4000, [] {
+    Group group;
+    sync::Atomic<int> cancelled = 0;
+    sync::Atomic<int> ran = 0;
+    const TaskId id = group.Delay(absl::ZeroDuration(), [&] {
+      ++ran;
+      sync::Point("running");
+    });
+    const auto cancel = [&] {
+      const CancelResult result = group.CancelAndWait(id);
+      EXPECT_NE(result, CancelResult::kRunning);
+      if (result == CancelResult::kCancelled) ++cancelled;
+    };
+    {
+      Caller other(cancel);
+      cancel();
+    }
+    EXPECT_EQ(ran + cancelled, 1);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+TEST(CancelAndWaitSimTest, EndsAtItsTime) {
+  ExploreInStep(500, [] {
+    Group group;
+    const SteadyTime start = SteadyTime::Now();
+    const TaskId id =
+        group.Delay(absl::ZeroDuration(), [] { sync::SleepFor(9 * kMoment); });
+    sync::SleepFor(kMoment);
+    EXPECT_EQ(group.CancelAndWaitUntil(id, sync::Now() + 2 * kMoment),
+              CancelResult::kRunning);
+    EXPECT_EQ(SteadyTime::Now(), start + 3 * kMoment);
+    EXPECT_EQ(group.CancelAndWaitUntil(id, sync::Now() + 99 * kMoment),
+              CancelResult::kFinished);
+    EXPECT_EQ(SteadyTime::Now(), start + 9 * kMoment);
+  });
+}
+
+TEST(CancelAndWaitSimTest, ItsTimeRacesWithTheEndOfTheTask) {
+  Explore(4000, [] {
+    Group group;
+    sync::Atomic<bool> ended = false;
+    const TaskId id = group.Delay(absl::ZeroDuration(), [&] {
+      sync::SleepFor(kMoment);
+      ended = true;
+    });
+    const CancelResult result =
+        group.CancelAndWaitUntil(id, sync::Now() + kMoment);
+    if (result == CancelResult::kFinished) EXPECT_TRUE(ended);
+    if (result == CancelResult::kCancelled) EXPECT_FALSE(ended);
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+}
+
+// The other one waits for whatever is not waiting itself, and needs a slot for
+// what is queued.
+TEST(CancelAndWaitSimTest, InsideATaskForOneThatWaitsForTheGroup) {
+  Explore(5000, [] {
+    Group group({}, {.limit = 1});
+    TaskId waits;
+    CancelScope known = WithCancel(Context());
+    sync::Atomic<bool> ran = false;
+    waits = group.Delay(absl::ZeroDuration(), [&] {
+      known.context().AwaitDone();
+      EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    });
+    known.Cancel();
+    group.Delay(absl::ZeroDuration(), [&] {
+      group.Delay(absl::ZeroDuration(), [&] { ran = true; });
+      EXPECT_NE(group.CancelAndWait(waits), CancelResult::kRunning);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_TRUE(ran);
+  });
+}
+
+TEST(CancelAndWaitSimTest, InACircleOneDoesNotWait) {
+  for (const int tasks : {1, 2, 3}) {
+    Explore(3000, [tasks] {
+      Group group;
+      std::vector<TaskId> ids(static_cast<size_t>(tasks));
+      CancelScope known = WithCancel(Context());
+      CancelScope all_begun = WithCancel(Context());
+      sync::Atomic<int> begun = 0;
+      sync::Atomic<int> refused = 0;
+      for (size_t i = 0; i < ids.size(); ++i) {
+        ids[i] = group.Delay(absl::ZeroDuration(), [&, i] {
+          if (++begun == tasks) all_begun.Cancel();
+          all_begun.context().AwaitDone();
+          known.context().AwaitDone();
+          if (group.CancelAndWait(ids[(i + 1) % ids.size()]) ==
+              CancelResult::kRunning) {
+            ++refused;
+          }
+        });
+      }
+      known.Cancel();
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+      EXPECT_EQ(refused, 1);
+    });
+  }
+}
+
+TEST(CancelAndWaitSimTest, InTheMiddleOfATaskOnTheSameThread) {
+  Explore(4000, [] {
+    Group group({}, {.limit = 1});
+    TaskId below;
+    CancelScope known = WithCancel(Context());
+    below = group.Delay(absl::ZeroDuration(), [&] {
+      known.context().AwaitDone();
+      for (int i = 0; i < 2; ++i) {
+        group.Delay(absl::ZeroDuration(), [&] { group.CancelAndWait(below); });
+      }
+      EXPECT_EQ(group.Wait(), absl::OkStatus());
+    });
+    known.Cancel();
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(group.stats().succeeded, 3);
+  });
+}
+
+TEST(DestructionSimTest, MayComeWhileCancelAndWaitReturns) {
+  Explore(4000, [] {
+    auto group = std::make_unique<Group>();
+    const TaskId id = group->Every(kMoment, [] { sync::Point("running"); });
+    Caller canceller([&id, raw = group.get()] {
+      sync::SleepFor(kMoment);
+      EXPECT_NE(raw->CancelAndWait(id), CancelResult::kRunning);
+    });
+    EXPECT_EQ(group->Wait(), absl::OkStatus());
+    group.reset();
+  });
+}
+
 TEST(CancelSimTest, B55_WaitReturnsAfterTheTasksThatRun) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
@@ -589,6 +918,57 @@ TEST(EverySimTest, RunsNeverOverlapAndSeeEachOther) {
     known.Cancel();
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(runs.Read(), 3);
+  });
+}
+
+TEST(EverySimTest, EndsWhenTheTaskSaysSo) {
+  ExploreInStep(500, [] {
+    Group group;
+    const SteadyTime start = SteadyTime::Now();
+    sync::Shared<int> runs(0);
+    group.Every(kMoment, [&] {
+      return ++runs.Write() == 3 ? Next::kStop : Next::kAgain;
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(SteadyTime::Now(), start + 3 * kMoment);
+    EXPECT_EQ(runs.Read(), 3);
+    EXPECT_EQ(group.stats().succeeded, 3);
+    EXPECT_EQ(group.stats().accepted, 3);
+  });
+}
+
+TEST(EverySimTest, TheEndThatItSaysRacesWithACancel) {
+  Explore(4000, [] {
+    Group group({}, {.limit = 1});
+    sync::Atomic<int> runs = 0;
+    const TaskId id = group.Every(kMoment, [&]() -> absl::StatusOr<Next> {
+      return ++runs == 2 ? Next::kStop : Next::kAgain;
+    });
+    Caller other([&] {
+      sync::SleepFor(2 * kMoment);
+      EXPECT_NE(group.CancelAndWait(id), CancelResult::kRunning);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_LE(runs, 2);
+    EXPECT_EQ(group.stats().succeeded, runs);
+    ExpectAccounted(group);
+  });
+}
+
+TEST(EverySimTest, BehindASlowTaskItsRunsDoNotPileUp) {
+  ExploreInStep(500, [] {
+    Group group({}, {.limit = 1});
+    const SteadyTime start = SteadyTime::Now();
+    sync::Shared<std::vector<int64_t>> moments;
+    group.Delay(kMoment / 2, [] { sync::SleepFor(5 * kMoment); });
+    group.Every(kMoment, [&] {
+      moments.Write().push_back((SteadyTime::Now() - start) / (kMoment / 2));
+      return moments.Read().size() == 3 ? Next::kStop : Next::kAgain;
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    // The one that was due waited; the four that it missed meanwhile are left
+    // out.
+    EXPECT_EQ(moments.Read(), (std::vector<int64_t>{11, 12, 14}));
   });
 }
 
@@ -774,6 +1154,33 @@ TEST(GroupProof, ATaskItsTimeAndACancel) {
     const CancelResult result = group.Cancel(id);
     EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
     EXPECT_EQ(ran, result == CancelResult::kCancelled ? 0 : 1);
+  });
+}
+
+TEST(GroupProof, ATaskThatWaitsForASlotAndACancel) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    ThreadPerTask executor;
+    Group group({}, {.limit = 1, .executor = &executor});
+    sync::Atomic<int> ran = 0;
+    group.Delay(absl::ZeroDuration(), [] {});
+    const TaskId id = group.Delay(absl::ZeroDuration(), [&] { ++ran; });
+    const CancelResult result = group.Cancel(id);
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+    EXPECT_EQ(ran, result == CancelResult::kCancelled ? 0 : 1);
+    EXPECT_EQ(group.stats().skipped + ran, 1);
+  });
+}
+
+TEST(GroupProof, ATaskThatIsCancelledAndWaitedFor) {
+  ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
+    ThreadPerTask executor;
+    Group group({}, {.executor = &executor});
+    sync::Shared<int> value(0);
+    const TaskId id =
+        group.Delay(absl::ZeroDuration(), [&] { value.Write() = 1; });
+    const CancelResult result = group.CancelAndWait(id);
+    EXPECT_EQ(value.Read(), result == CancelResult::kFinished ? 1 : 0);
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
   });
 }
 

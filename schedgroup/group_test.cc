@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -16,6 +17,7 @@
 #include "absl/base/config.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -24,6 +26,7 @@
 #include "cohort/context/context.h"
 #include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -364,25 +367,87 @@ TEST(GroupTest, CancelOfTheOneThatIsDueNextLetsTheOthersRun) {
   }
 }
 
-TEST(GroupTest, CancelOfARunningTaskSaysSo) {
+// Comes back once all that is due now has been handed to its group.
+void AwaitTimers() {
+  absl::Notification handed;
+  Group group;  // another one, but there is one queue of timers
+  group.Delay(absl::ZeroDuration(), [&] { handed.Notify(); });
+  handed.WaitForNotification();
+}
+
+// Holds the one slot of `group` until it is released.
+class Holder {
+ public:
+  explicit Holder(Group& group) {
+    id_ = group.Delay(-absl::Hours(1), [this] {
+      started_.Notify();
+      release_.WaitForNotification();
+    });
+    started_.WaitForNotification();
+  }
+
+  const TaskId& id() const { return id_; }
+  void Release() { release_.Notify(); }
+
+ private:
+  TaskId id_;
+  absl::Notification started_;
+  absl::Notification release_;
+};
+
+TEST(GroupTest, CancelTakesBackATaskThatWaitsForASlot) {
   Group group({}, {.limit = 1});
-  absl::Notification started;
-  absl::Notification release;
-  std::atomic<bool> second_ran = false;
-  const TaskId running = group.Delay(absl::ZeroDuration(), [&] {
-    started.Notify();
-    release.WaitForNotification();
-  });
-  started.WaitForNotification();
-  const TaskId due = group.Delay(-absl::Seconds(1), [&] { second_ran = true; });
-  EXPECT_EQ(group.Cancel(running), CancelResult::kRunning);
-  // This one's time comes, and it waits for the slot.
-  Await([&] { return group.stats().queued == 1; });
-  release.Notify();
+  Holder holder(group);
+  std::atomic<int> destroyed = 0;
+  std::vector<int> order;
+  std::vector<TaskId> ids;
+  for (int i = 0; i < 4; ++i) {
+    ids.push_back(group.Delay(
+        -absl::Seconds(1),
+        [&, i, at_end = AtEnd([&] { ++destroyed; })] { order.push_back(i); }));
+  }
+  AwaitTimers();
+  EXPECT_EQ(group.stats().queued, 4);
+  for (const size_t i : {0u, 2u}) {
+    EXPECT_EQ(group.Cancel(ids[i]), CancelResult::kCancelled);
+    EXPECT_EQ(group.Cancel(ids[i]), CancelResult::kFinished);
+  }
+  EXPECT_EQ(destroyed, 2);
+  EXPECT_EQ(group.stats().queued, 2);
+  EXPECT_EQ(group.stats().skipped, 2);
+  EXPECT_EQ(group.Cancel(holder.id()), CancelResult::kRunning);
+  holder.Release();
   EXPECT_EQ(group.Wait(), absl::OkStatus());
-  EXPECT_EQ(group.Cancel(running), CancelResult::kFinished);
-  EXPECT_EQ(group.Cancel(due), CancelResult::kFinished);
-  EXPECT_TRUE(second_ran);
+  EXPECT_EQ(order, (std::vector<int>{1, 3}));
+  EXPECT_EQ(group.Cancel(holder.id()), CancelResult::kFinished);
+  EXPECT_EQ(group.Cancel(ids[1]), CancelResult::kFinished);
+}
+
+TEST(GroupTest, CancelTakesBackARunThatWaitsForASlot) {
+  Group group({}, {.limit = 1});
+  std::atomic<int> runs = 0;
+  const TaskId every = group.Every(absl::Microseconds(10), [&] { ++runs; });
+  Await([&] { return runs > 0; });
+  Holder holder(group);
+  // The next run is due at the latest by now, and waits for the slot.
+  sync::SleepFor(absl::Microseconds(10));
+  AwaitTimers();
+  const int before = runs;
+  EXPECT_EQ(group.Cancel(every), CancelResult::kCancelled);
+  holder.Release();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(runs, before);
+  EXPECT_EQ(group.stats().skipped, 1);
+}
+
+TEST(GroupTest, WithoutASlotCancelLetsWaitEnd) {
+  Group group({}, {.limit = 0});
+  const TaskId id = group.Delay(absl::ZeroDuration(), MustNotRun);
+  Caller canceller([&] {
+    AwaitTimers();
+    EXPECT_EQ(group.CancelAndWait(id), CancelResult::kCancelled);
+  });
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
 }
 
 TEST(GroupTest, CancelInsideTheTaskItself) {
@@ -401,6 +466,195 @@ TEST(GroupTest, CancelInsideTheTaskItself) {
 TEST(GroupTest, ADefaultIdNamesNoTask) {
   Group group;
   EXPECT_EQ(group.Cancel(TaskId()), CancelResult::kFinished);
+  EXPECT_EQ(group.CancelAndWait(TaskId()), CancelResult::kFinished);
+}
+
+TEST(GroupTest, CancelAndWaitTakesBackWhatHasNotBegun) {
+  Group group({}, {.limit = 1});
+  Holder holder(group);
+  const TaskId due = group.Delay(-absl::Seconds(1), MustNotRun);
+  const TaskId waits = group.Delay(kNever, MustNotRun);
+  AwaitTimers();
+  EXPECT_EQ(group.CancelAndWait(due), CancelResult::kCancelled);
+  EXPECT_EQ(group.CancelAndWait(waits), CancelResult::kCancelled);
+  EXPECT_EQ(group.CancelAndWait(waits), CancelResult::kFinished);
+  holder.Release();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(GroupTest, CancelAndWaitWaitsForWhatHasBegun) {
+  Group group;
+  // Gone when the task is over, and no sooner.
+  auto used = std::make_unique<int>(0);
+  absl::Notification started;
+  const TaskId id = group.Every(absl::Microseconds(10), [&] {
+    if (!started.HasBeenNotified()) started.Notify();
+    for (int i = 0; i < 1000; ++i) ++*used;
+  });
+  started.WaitForNotification();
+  EXPECT_NE(group.CancelAndWait(id), CancelResult::kRunning);
+  used.reset();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(GroupTest, CancelAndWaitUntilATime) {
+  Group group;
+  Holder holder(group);
+  for (const absl::Time time :
+       {absl::InfinitePast(), absl::Now() + absl::Milliseconds(1)}) {
+    EXPECT_EQ(group.CancelAndWaitUntil(holder.id(), time),
+              CancelResult::kRunning);
+  }
+  Caller releaser([&] { holder.Release(); });
+  EXPECT_EQ(group.CancelAndWaitUntil(holder.id(), absl::InfiniteFuture()),
+            CancelResult::kFinished);
+  EXPECT_EQ(group.CancelAndWaitUntil(holder.id(), absl::InfinitePast()),
+            CancelResult::kFinished);
+}
+
+TEST(GroupTest, CancelAndWaitInsideTheTaskItselfDoesNotWait) {
+  Group group;
+  TaskId id;
+  absl::Notification known;
+  const auto would_wait = [&] {
+    known.WaitForNotification();
+    EXPECT_EQ(group.CancelAndWait(id), CancelResult::kRunning);
+  };
+  // When it runs, and when it is at its end.
+  id = group.Delay(absl::ZeroDuration(),
+                   [would_wait, at_end = AtEnd(would_wait)] { would_wait(); });
+  known.Notify();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(GroupTest, CancelAndWaitWithinATaskThatItsThreadIsInTheMiddleOf) {
+  FixedPool pool(1);
+  Group group({}, {.executor = &pool});
+  TaskId outer;
+  absl::Notification known;
+  outer = group.Delay(absl::ZeroDuration(), [&] {
+    known.WaitForNotification();
+    group.Delay(-absl::Seconds(1), [&] {
+      // The task below helps with this one: there is no other thread.
+      EXPECT_EQ(group.CancelAndWait(outer), CancelResult::kRunning);
+    });
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+  });
+  known.Notify();
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+}
+
+TEST(GroupTest, CancelAndWaitWithinAFunctorThatGoesDoesNotWait) {
+  Group group({}, {.limit = 1});
+  Holder holder(group);
+  constexpr absl::Duration kDelays[] = {-absl::Seconds(1),
+                                        -absl::Seconds(1),
+                                        -absl::Seconds(1),
+                                        kNever,
+                                        kNever,
+                                        kNever};
+  std::vector<TaskId> ids(std::size(kDelays));
+  std::atomic<int> destroyed = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto look = [&, i] {
+      ++destroyed;
+      EXPECT_EQ(group.CancelAndWait(holder.id()), CancelResult::kRunning);
+      EXPECT_EQ(group.CancelAndWait(ids[i]), CancelResult::kRunning);
+      // This thread may be about to skip the others.
+      for (const TaskId& id : ids) group.CancelAndWait(id);
+    };
+    ids[i] = group.Delay(kDelays[i], [held = AtEnd(look)] { MustNotRun(); });
+  }
+  AwaitTimers();
+  // The last one is the first that goes, and takes those with it that wait.
+  EXPECT_EQ(group.Cancel(ids[5]), CancelResult::kCancelled);
+  EXPECT_EQ(destroyed, 6);
+  holder.Release();
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(GroupTest, CancelAndWaitWithinAFunctorThatIsSkippedDoesNotWait) {
+  Group group({}, {.limit = 1});
+  Holder holder(group);
+  constexpr absl::Duration kDelays[] = {-absl::Seconds(1), -absl::Seconds(1),
+                                        kNever, kNever};
+  std::vector<TaskId> ids(std::size(kDelays));
+  std::atomic<int> destroyed = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto look = [&, i] {
+      ++destroyed;
+      EXPECT_EQ(group.CancelAndWait(holder.id()), CancelResult::kRunning);
+      EXPECT_EQ(group.CancelAndWait(ids[i]), CancelResult::kRunning);
+      // This thread skips the others too.
+      for (const TaskId& id : ids) group.CancelAndWait(id);
+    };
+    ids[i] = group.Delay(kDelays[i], [held = AtEnd(look)] { MustNotRun(); });
+  }
+  AwaitTimers();
+  group.Cancel(Fail("stop"));
+  EXPECT_EQ(destroyed, 4);
+  holder.Release();
+  EXPECT_EQ(group.Wait(), Fail("stop"));
+}
+
+TEST(GroupTest, CancelAndWaitInsideATaskLendsItsSlot) {
+  Group group({}, {.limit = 1});
+  TaskId waits;
+  absl::Notification known;
+  absl::Notification ready;
+  // It waits for all that is not waiting itself, and lends its slot.
+  waits = group.Delay(-absl::Seconds(1), [&] {
+    known.WaitForNotification();
+    ready.Notify();
+    EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+  });
+  known.Notify();
+  group.Delay(absl::ZeroDuration(), [&] {
+    ready.WaitForNotification();
+    EXPECT_EQ(group.CancelAndWait(waits), CancelResult::kFinished);
+  });
+  EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
+}
+
+TEST(GroupTest, CancelAndWaitInsideATaskOfAnotherGroup) {
+  Group group;
+  Holder holder(group);
+  Group other;
+  absl::Notification waits;
+  // Each is the first task of its group.
+  other.Delay(absl::ZeroDuration(), [&] {
+    waits.Notify();
+    EXPECT_EQ(group.CancelAndWait(holder.id()), CancelResult::kFinished);
+  });
+  waits.WaitForNotification();
+  holder.Release();
+  EXPECT_EQ(other.Wait(), absl::OkStatus());
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+TEST(GroupTest, TasksThatWaitForEachOtherFindOut) {
+  constexpr size_t kTasks = 3;
+  for (int round = 0; round < 100; ++round) {
+    Group group;
+    std::vector<TaskId> ids(kTasks);
+    absl::Notification known;
+    std::atomic<int> begun = 0;
+    std::atomic<int> refused = 0;
+    for (size_t i = 0; i < kTasks; ++i) {
+      ids[i] = group.Delay(absl::ZeroDuration(), [&, i] {
+        known.WaitForNotification();
+        ++begun;
+        Await([&] { return begun == static_cast<int>(kTasks); });
+        if (group.CancelAndWait(ids[(i + 1) % kTasks]) ==
+            CancelResult::kRunning) {
+          ++refused;
+        }
+      });
+    }
+    known.Notify();
+    EXPECT_EQ(group.Wait(), absl::OkStatus());
+    EXPECT_EQ(refused, 1);
+  }
 }
 
 TEST(GroupTest, AnIdMayOutliveItsGroup) {
@@ -439,6 +693,62 @@ TEST(GroupTest, EveryRunsUntilItIsCancelled) {
   EXPECT_EQ(runs, 20);
   EXPECT_EQ(group.stats().succeeded, 20);
   EXPECT_EQ(group.stats().accepted, 20);
+}
+
+TEST(GroupTest, TakesEveryFormOfPeriodicTask) {
+  struct Functor {
+    Next operator()() & { return Next::kStop; }
+    std::unique_ptr<int> move_only = std::make_unique<int>(1);
+  };
+  const absl::Duration period = absl::Microseconds(100);
+  Group group;
+  std::atomic<int> runs = 0;
+  const auto next = [&] {
+    return ++runs % 2 == 0 ? Next::kStop : Next::kAgain;
+  };
+  group.Every(period, [&] { return next(); });
+  group.Every(period, [&]() -> absl::StatusOr<Next> { return next(); });
+  group.Every(period, [&](const Context&) { return next(); });
+  group.Every(period, [&](const Context& context) -> absl::StatusOr<Next> {
+    EXPECT_FALSE(context.done());
+    return next();
+  });
+  group.Every(period, Functor());
+  group.Every(period, +[] { return Next::kStop; });
+  group.Every(period, absl::AnyInvocable<absl::StatusOr<Next>()>(
+                          [] { return Next::kStop; }));
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_GE(runs, 8);
+  EXPECT_EQ(group.stats().failed + group.stats().skipped, 0);
+}
+
+TEST(GroupTest, EveryEndsWhenTheTaskSaysSo) {
+  Group group;
+  std::atomic<int> destroyed = 0;
+  const TaskId id =
+      group.Every(absl::Microseconds(100),
+                  [runs = 0, at_end = AtEnd([&] { ++destroyed; })]() mutable {
+                    return ++runs == 5 ? Next::kStop : Next::kAgain;
+                  });
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(destroyed, 1);
+  EXPECT_EQ(group.stats().accepted, 5);
+  EXPECT_EQ(group.stats().succeeded, 5);
+  EXPECT_EQ(group.Cancel(id), CancelResult::kFinished);
+}
+
+TEST(GroupTest, AnErrorInPlaceOfWhatIsNextIsAnError) {
+  for (const bool cancels : {false, true}) {
+    Group group({}, {.limit = 1, .cancel_on_error = cancels});
+    std::atomic<int> runs = 0;
+    group.Every(absl::Microseconds(100), [&]() -> absl::StatusOr<Next> {
+      if (++runs == 2) return Next::kStop;
+      return Fail("boom");
+    });
+    EXPECT_EQ(group.Wait(), Fail("boom"));
+    EXPECT_EQ(runs, cancels ? 1 : 2);
+    EXPECT_EQ(group.stats().failed, 1);
+  }
 }
 
 TEST(GroupTest, EveryGoesOnAfterAnError) {
@@ -587,6 +897,8 @@ TEST(GroupDeathTest, B13_BadInputDiesAndNamesTheCall) {
   EXPECT_DEATH(Group().Every(absl::ZeroDuration(), [] {}),
                "schedgroup::Group::Every: period is 0");
   EXPECT_DEATH(Group().Every(-absl::Seconds(1), [] {}), "Every: period is -1s");
+  EXPECT_DEATH(Group().Every(kNever, absl::AnyInvocable<Next()>()),
+               "schedgroup::Group::Every: null task");
   EXPECT_DEATH(Group({}, {.limit = -1}), "schedgroup::Group: limit is -1");
   EXPECT_DEATH(Group().Cancel(absl::OkStatus()),
                "schedgroup::Group::Cancel: the cause is OK");
@@ -609,6 +921,9 @@ TEST(GroupDeathTest, AnotherGroupsIdDies) {
   const TaskId id = other.Delay(kNever, [] {});
   EXPECT_DEATH(group.Cancel(id),
                "schedgroup::Group::Cancel: the task is another group's");
+  EXPECT_DEATH(group.CancelAndWait(id), "CancelAndWait: the task is another");
+  EXPECT_DEATH(group.CancelAndWaitUntil(id, absl::Now()),
+               "CancelAndWaitUntil: the task is another group's");
 }
 
 TEST(GroupDeathTest, DestructionByOneOfItsTasksDies) {

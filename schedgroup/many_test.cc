@@ -1,10 +1,15 @@
 // A group comes to an end, however many tasks there are to come.
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/base/config.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "cohort/schedgroup/group.h"
 #include "gtest/gtest.h"
@@ -49,6 +54,31 @@ TEST(ManyTest, AGroupIsDestroyedWithAMillionTasksToCome) {
     EXPECT_EQ(group.stats().queued, kTasks);
   }
   EXPECT_EQ(alive, 0);
+}
+
+TEST(ManyTest, ManyTasksThatWaitForASlotAreTakenBack) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  constexpr int kDue = kTasks / 5;
+  std::atomic<int> alive = 0;
+  Group group({}, {.limit = 0});
+  std::vector<TaskId> ids;
+  ids.reserve(kDue);
+  for (int i = 0; i < kDue; ++i) {
+    ids.push_back(group.Delay(absl::ZeroDuration(), Counted(alive)));
+  }
+  absl::Notification delivered;
+  Group other;
+  other.Delay(absl::ZeroDuration(), [&] { delivered.Notify(); });
+  delivered.WaitForNotification();
+  // Wherever in the queue they are.
+  for (int i = 0; i < kDue; ++i) {
+    const int64_t which = i * 7919LL % kDue;
+    ASSERT_EQ(group.Cancel(ids[static_cast<size_t>(which)]),
+              CancelResult::kCancelled);
+  }
+  EXPECT_EQ(alive, 0);
+  EXPECT_EQ(group.stats().skipped, kDue);
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "absl/log/absl_check.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
@@ -12,6 +12,8 @@
 #include "cohort/executor/timer_queue.h"
 #include "cohort/group/core.h"
 #include "cohort/group/types.h"
+#include "cohort/group/value_task.h"
+#include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
@@ -34,20 +36,26 @@ class Scheduled::Turn {
   absl::Status operator()(const Context& context) {
     // What fails now may cancel the group, but not before the destructor.
     again_ = !task_->scheduler_->cancel_on_error_;
-    absl::Status status = task_->task_(context);
-    if (status.ok()) again_ = true;
+    group_internal::Slot<Next> next;
+    absl::Status status = task_->task_(context, next);
+    if (status.ok()) again_ = next != Next::kStop;
     return status;
-  }
-
-  static group_internal::Core::Entries Entry(Scheduled& task) {
-    group_internal::Core::Entries entry;
-    entry.push_back({.task = Turn(task), .index = task.index_});
-    return entry;
   }
 
  private:
   sync::RefPtr<Scheduled> task_;
   bool again_ = false;
+};
+
+// On the stack of whoever waits for a task.
+class Scheduler::Waiter : public sync::ListHook<Waiter> {
+ public:
+  explicit Waiter(const Scheduled& awaited)
+      : task(awaited), within(group_internal::Core::Innermost()) {}
+
+  const Scheduled& task;
+  const group_internal::Core::Frame* const within;  // what cannot end before
+  sync::CondVar over;
 };
 
 Scheduled::Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
@@ -57,22 +65,26 @@ Scheduled::Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
       due_(due),
       task_(std::move(task)) {}
 
-void Scheduled::HandOver(Executor& executor) {
+void Scheduled::HandOver(Executor&) {
   const auto timers_reference = sync::RefPtr<Scheduled>::Adopt(this);
+  group_internal::Core& core = *scheduler_->core_;
+  // Before anything changes: without the memory for it, nothing has.
+  group_internal::Core::Entries entry;
+  entry.emplace_back();
+  int64_t runners = 0;
   {
     sync::MutexLock lock(&scheduler_->mutex_);
     if (state_ != State::kWaiting) return;
+    entry_ = entry.begin();
+    entry_->index = index_;
+    // If the group has been cancelled, the task is left to OnCancelled: to skip
+    // it is to destroy it, which is code of the user's.
+    if (!core.Deliver(entry, [this] { return Turn(*this); }, &runners)) return;
     state_ = State::kDue;
     scheduler_->waiting_.Remove(this);
   }
   Unref();  // the list's
-  group_internal::Core::Entries entry = Turn::Entry(*this);
-  if (scheduler_->core_->Deliver(entry)) return;
-  // To skip it is to destroy it, which is code of the user's.
-  executor.Submit(
-      [core = scheduler_->core_, entry = std::move(entry)]() mutable {
-        core->Skip(std::move(entry));
-      });
+  core.SendDelivered(runners);
 }
 
 Scheduler::Scheduler(const Context& parent, group_internal::Policy policy)
@@ -91,19 +103,24 @@ void Scheduler::Add(Scheduled& task) {
 }
 
 bool Scheduler::LetWait(Scheduled& task) {
+  auto timers_reference = sync::RefPtr<Scheduled>::Share(&task);
+  auto lists_reference = timers_reference;
+  // All of it under the lock, so that whatever the core still expects after its
+  // cancellation is there for OnCancelled, and whoever finds it waiting finds
+  // it armed.
   sync::MutexLock lock(&mutex_);
   if (task.stopped_) return false;
-  // Under the lock, so that whatever the core still expects after its
-  // cancellation is there for OnCancelled.
+  // First, since nothing has changed if there is no memory for it.
+  TimerQueue::Default().Arm(task, task.due_);
+  timers_reference.Release();
   const std::optional<int64_t> index = core_->Expect();
-  if (!index.has_value()) return false;
+  if (!index.has_value()) {
+    Disarm(task);
+    return false;
+  }
   task.index_ = *index;
   task.state_ = Scheduled::State::kWaiting;
-  task.Ref();
-  waiting_.PushBack(&task);
-  // Under the lock, so that whoever finds it waiting finds it armed.
-  task.Ref();
-  TimerQueue::Default().Arm(task, task.due_);
+  waiting_.PushBack(lists_reference.Release());
   return true;
 }
 
@@ -123,23 +140,87 @@ void Scheduler::Finish(Scheduled& task) {
   task.task_ = nullptr;
   sync::MutexLock lock(&mutex_);
   task.state_ = Scheduled::State::kOver;
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr;
+       waiter = sync::LinkedList<Waiter>::Next(waiter)) {
+    if (&waiter->task == &task) waiter->over.Signal();
+  }
 }
 
-bool Scheduler::Cancel(Scheduled& task, bool* over) {
-  ABSL_CHECK(task.scheduler_.get() == this)
-      << "schedgroup::Group::Cancel: the task is another group's";
+CancelResult Scheduler::Cancel(Scheduled& task) {
+  using State = Scheduled::State;
+  // Gone before it is counted, and both before this returns.
+  group_internal::Core::Skipped skipped(*core_);
   {
     sync::MutexLock lock(&mutex_);
     task.stopped_ = true;
-    *over = task.state_ == Scheduled::State::kOver;
-    if (task.state_ != Scheduled::State::kWaiting) return false;
-    task.state_ = Scheduled::State::kDue;
-    waiting_.Remove(&task);
+    switch (task.state_) {
+      case State::kOver:
+        return CancelResult::kFinished;
+      case State::kLeaving:
+        return CancelResult::kRunning;
+      case State::kDue:
+        // It may end meanwhile, but its entry is there until it is kOver, which
+        // wants the lock.
+        if (!core_->WithdrawDelivered(task.entry_, skipped)) {
+          return CancelResult::kRunning;
+        }
+        task.state_ = State::kLeaving;
+        return CancelResult::kCancelled;
+      case State::kWaiting:
+        task.state_ = State::kLeaving;
+        waiting_.Remove(&task);
+        core_->Withdraw(skipped);
+        break;
+    }
   }
   const auto listed = sync::RefPtr<Scheduled>::Adopt(&task);
   Disarm(task);
-  core_->Withdraw([&] { Finish(task); });
-  return true;
+  Finish(task);
+  return CancelResult::kCancelled;
+}
+
+bool Scheduler::WaitsForHere(const Scheduled& task) const {
+  const auto* const here = group_internal::Core::Innermost();
+  // From a task to the one that it waits for, and so on. Each waiter has looked
+  // before, so this comes to an end.
+  const Scheduled* next = &task;
+  while (next != nullptr) {
+    if (core_->Includes(here, next->index_)) return true;
+    const Waiter* waiter = waiters_.front();
+    while (waiter != nullptr &&
+           !core_->Includes(waiter->within, next->index_)) {
+      waiter = sync::LinkedList<Waiter>::Next(waiter);
+    }
+    next = waiter == nullptr ? nullptr : &waiter->task;
+  }
+  return false;
+}
+
+CancelResult Scheduler::Await(Scheduled& task, sync::SteadyTime deadline) {
+  if (core_->Skips()) return CancelResult::kRunning;
+  Waiter waiter(task);
+  {
+    sync::MutexLock lock(&mutex_);
+    if (WaitsForHere(task)) return CancelResult::kRunning;
+    waiters_.PushBack(&waiter);
+  }
+  CancelResult result = CancelResult::kRunning;
+  const absl::Cleanup leave = [&] {
+    sync::MutexLock lock(&mutex_);
+    waiters_.Remove(&waiter);
+  };
+  core_->LendSlots([&] {
+    BlockingScope blocking;
+    sync::MutexLock lock(&mutex_);
+    bool expired = false;
+    while (task.state_ != Scheduled::State::kOver && !expired) {
+      expired = waiter.over.WaitUntil(&mutex_, deadline);
+    }
+    if (task.state_ == Scheduled::State::kOver) {
+      result = CancelResult::kFinished;
+    }
+  });
+  return result;
 }
 
 void Scheduler::Disarm(Scheduled& task) {
@@ -151,14 +232,16 @@ void Scheduler::OnCancelled() {
   // One by one, so that no timer waits for long, however many there are.
   while (true) {
     sync::RefPtr<Scheduled> task;
+    group_internal::Core::Skipped skipped(*core_);
     {
       sync::MutexLock lock(&mutex_);
       if (waiting_.empty()) return;
       task = sync::RefPtr<Scheduled>::Adopt(waiting_.PopFront());
-      task->state_ = Scheduled::State::kDue;
+      task->state_ = Scheduled::State::kLeaving;
+      core_->Skip(skipped);
     }
     Disarm(*task);
-    core_->Skip(Scheduled::Turn::Entry(*task));
+    Finish(*task);
   }
 }
 

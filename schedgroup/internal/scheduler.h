@@ -16,7 +16,9 @@
 #include "cohort/group/core.h"
 #include "cohort/group/task.h"
 #include "cohort/group/types.h"
+#include "cohort/group/value_task.h"
 #include "cohort/schedgroup/internal/wall_clock.h"
+#include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
@@ -26,23 +28,31 @@ namespace cohort::schedgroup::internal {
 
 class Scheduler;
 
-using RepeatableTask = absl::AnyInvocable<absl::Status(const Context&)>;
+// Leaves what is next empty unless the task says it.
+using RepeatableTask = absl::AnyInvocable<absl::Status(
+    const Context&, group_internal::Slot<Next>& next)>;
 
 // For a task that runs once, and is called as an rvalue.
 template <GroupTask F>
 RepeatableTask MakeRepeatable(F task) {
   if (group_internal::IsNull(task)) return nullptr;
-  return [task = std::move(task)](const Context& context) mutable {
+  return [task = std::move(task)](const Context& context,
+                                  group_internal::Slot<Next>&) mutable {
     return group_internal::CallTask(std::move(task), context);
   };
 }
 
 // For one that may run again.
-template <GroupTask F>
+template <PeriodicTask F>
 RepeatableTask MakeRepeated(F task) {
   if (group_internal::IsNull(task)) return nullptr;
-  return [task = std::move(task)](const Context& context) mutable {
-    return group_internal::CallTask(task, context);
+  return [task = std::move(task)](const Context& context,
+                                  group_internal::Slot<Next>& next) mutable {
+    if constexpr (GroupTask<F&>) {
+      return group_internal::CallTask(task, context);
+    } else {
+      return group_internal::CallInto(next, task, context);
+    }
   };
 }
 
@@ -59,12 +69,18 @@ class Scheduled final : private TimerQueue::Timer,
     if (references_.Unref()) delete this;
   }
 
+  const Scheduler& scheduler() const { return *scheduler_; }
+
  private:
   friend class Scheduler;
   class Turn;
 
-  // Whoever takes it from kWaiting to kDue has the task.
-  enum class State { kWaiting, kDue, kOver };
+  enum class State {
+    kWaiting,  // for its time
+    kDue,      // the group's core has it: queued, running, or at its end
+    kLeaving,  // whoever took it from kWaiting or kDue is destroying it
+    kOver,     // the functor is gone
+  };
 
   ~Scheduled() = default;
 
@@ -79,8 +95,10 @@ class Scheduled final : private TimerQueue::Timer,
   RepeatableTask task_;
 
   // Guarded by the scheduler's mutex.
-  State state_ = State::kDue;
+  State state_ = State::kLeaving;
   bool stopped_ = false;  // not to be repeated
+  // While it is kDue: where the core has it.
+  group_internal::Core::Entries::iterator entry_;
 };
 
 class Scheduler {
@@ -99,8 +117,12 @@ class Scheduler {
   // Lets `task` wait for its time, or refuses it.
   void Add(Scheduled& task);
 
-  // Takes `task` back; true if it waited. Else says whether it is over.
-  bool Cancel(Scheduled& task, bool* over);
+  // Takes `task` back if it has not begun.
+  CancelResult Cancel(Scheduled& task);
+
+  // Blocks until `task` is over: kFinished. kRunning if that has not come by
+  // `deadline`, or cannot come before this returns.
+  CancelResult Await(Scheduled& task, sync::SteadyTime deadline);
 
   // Skips all that waits, once the group is cancelled. May be called again.
   void OnCancelled();
@@ -112,6 +134,7 @@ class Scheduler {
 
  private:
   friend class Scheduled;
+  class Waiter;
 
   ~Scheduler() = default;
 
@@ -121,12 +144,17 @@ class Scheduler {
   void EndTurn(Scheduled& task, bool again);
   void Finish(Scheduled& task);
   static void Disarm(Scheduled& task);
+  // Whether the calling thread is in the middle of a task that has to end
+  // before `task` can: of that one itself, or of one that it waits for.
+  bool WaitsForHere(const Scheduled& task) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   sync::RefCount references_;
   const bool cancel_on_error_;
   const sync::RefPtr<group_internal::Core> core_;
   sync::Mutex mutex_;  // before the core's, and the timers'
   sync::LinkedList<Scheduled> waiting_ ABSL_GUARDED_BY(mutex_);
+  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // in Await
   WallClock wall_clock_ ABSL_GUARDED_BY(mutex_);
 
   // Last: the callback uses all of the above.
