@@ -164,7 +164,7 @@ class Context {
 
  private:
   friend class CancelScope;
-  friend class ContextWait;
+  friend class ContextWatch;
   template <class Key>
   friend Context WithValue(const Context& parent, typename Key::Type value);
   friend Context WithoutCancel(const Context& parent);

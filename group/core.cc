@@ -282,7 +282,8 @@ Core::Core(const Context& parent, Policy policy)
                                             : *policy_.executor),
       maker_(Frame::TopLineage()),
       limit_(policy_.limit),
-      scope_(WithCancel(parent)) {
+      scope_(WithCancel(parent)),
+      watch_(scope_.context(), [this] { OnDone(); }) {
   CheckSize("limit", policy_.limit);
   CheckSize("queue", policy_.queue);
   on_cancelled_ = scope_.context().OnDone([this] { OnCancelled(); });
@@ -447,7 +448,11 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   while (submission.answer == Admission::kFull) {
-    submission.answered.Wait(&mutex_);
+    const sync::SteadyTime due =
+        context().done() ? sync::SteadyTime::InfiniteFuture() : watch_.due();
+    if (submission.answered.WaitUntil(&mutex_, due)) {
+      WithoutLock([this] { watch_.EndIfDue(); });
+    }
   }
   return submission.answer;
 }
@@ -497,7 +502,7 @@ void Core::SendDelivered(int64_t runners) {
   // Whoever delivers is nobody that the user knows of, so the group, and with
   // it the executor, has to stay until this is done.
   const auto self = sync::RefPtr<Core>::Share(this);
-  TrySendRunners(self, runners);
+  TrySendRunners(self, runners, /*urgent=*/true);
   sync::MutexLock lock(&mutex_);
   --delivering_;
   WakeIfFinished();
@@ -578,21 +583,29 @@ int64_t Core::ClaimRunners(int64_t here) {
   return missing;
 }
 
-void Core::SendRunners(sync::RefPtr<Core> self, int64_t count) {
+void Core::SendRunners(sync::RefPtr<Core> self, int64_t count, bool urgent) {
   if (count == 0) return;
   Executor& executor = self->executor_;
+  const auto send = [&executor, urgent](Runner runner) {
+    if (urgent) {
+      executor.SubmitUrgent(std::move(runner));
+    } else {
+      executor.Submit(std::move(runner));
+    }
+  };
   for (; count > 1; --count) {
     absl::Cleanup rest = [&] { self->LoseRunners(count - 1); };
-    executor.Submit(Runner(self));
+    send(Runner(self));
     std::move(rest).Cancel();
   }
-  executor.Submit(Runner(std::move(self)));
+  send(Runner(std::move(self)));
 }
 
-std::exception_ptr Core::TrySendRunners(sync::RefPtr<Core> self,
-                                        int64_t count) {
+std::exception_ptr Core::TrySendRunners(sync::RefPtr<Core> self, int64_t count,
+                                        bool urgent) {
   if (count == 0) return nullptr;
-  return executor_internal::Catch([&] { SendRunners(std::move(self), count); });
+  return executor_internal::Catch(
+      [&] { SendRunners(std::move(self), count, urgent); });
 }
 
 void Core::LoseRunners(int64_t count) {
@@ -674,16 +687,21 @@ absl::Status Core::Invoke(Entry& entry, std::exception_ptr& exception) {
 }
 
 void Core::OnCancelled() {
-  if (!policy_.run_after_cancel) DropQueued();
+  if (policy_.run_after_cancel) return;
+  if (policy_.skip_expected != nullptr) policy_.skip_expected();
+  DropQueued();
 }
 
-void Core::DropQueued() {
-  Skipped skipped(*this);
+void Core::OnDone() {
   sync::MutexLock lock(&mutex_);
-  skipped.tasks_.swap(queue_);
-  const int64_t count = static_cast<int64_t>(skipped.tasks_.size());
-  if (count > 0) BeginDrop(skipped, count);
-  if (count > 0 || !parked_.empty()) cut_short_ = true;
+  if (!policy_.run_after_cancel) RefuseParked();
+  work_.SignalAll();
+  finished_.SignalAll();
+}
+
+void Core::RefuseParked() {
+  if (parked_.empty()) return;
+  cut_short_ = true;
   refused_ += static_cast<int64_t>(parked_.size());
   for (Parked* parked : parked_) {
     parked->answer = Admission::kCancelled;
@@ -691,6 +709,18 @@ void Core::DropQueued() {
   }
   parked_.clear();
   WakeIfFinished();  // where nothing but these was outstanding
+}
+
+void Core::DropQueued() {
+  Skipped skipped(*this);
+  sync::MutexLock lock(&mutex_);
+  skipped.tasks_.swap(queue_);
+  const int64_t count = static_cast<int64_t>(skipped.tasks_.size());
+  if (count > 0) {
+    BeginDrop(skipped, count);
+    cut_short_ = true;
+  }
+  RefuseParked();
 }
 
 void Core::BeginDrop(Skipped& skipped, int64_t count) {
@@ -849,7 +879,17 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
   Entries entry;
   bool expired = false;
   bool has_thread = true;  // for all that we know
+  bool told = false;       // of the cancellation
   while (!Finished(inside, round) && !expired) {
+    // Without the help of another thread, which may not come.
+    if (!told && IsOver()) {
+      told = true;
+      WithoutLock([this] {
+        watch_.EndIfDue();
+        OnCancelled();
+      });
+      continue;
+    }
     const bool elsewhere =
         help && has_thread && Startable() > 0 && Frame::StackIsUsedUp();
     const bool take = help && !elsewhere && Take(entry);
@@ -869,7 +909,7 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
         SendRunners(sync::RefPtr<Core>::Share(this), runners);
       } else {
         sync::Point("wait.park");
-        expired = Park(inside, round, help, deadline);
+        expired = Park(inside, round, help, told, deadline);
       }
     });
     if (go_on) --runners_coming_;
@@ -881,22 +921,31 @@ absl::Status Core::Result() const {
   return context().done() ? context().cause() : EndedByWait();
 }
 
-bool Core::Park(bool inside, int64_t round, bool help,
+bool Core::IsOver() const {
+  return context().done() ||
+         (watch_.due() != sync::SteadyTime::InfiniteFuture() &&
+          watch_.due() <= sync::SteadyTime::Now());
+}
+
+bool Core::Park(bool inside, int64_t round, bool help, bool told,
                 sync::SteadyTime deadline) {
+  const bool own = told || deadline < watch_.due();
+  const sync::SteadyTime until = own ? deadline : watch_.due();
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   bool expired = false;
   while (!Finished(inside, round) && !expired &&
-         !(help ? Startable() > 0 : Unserved())) {
+         !(help ? Startable() > 0 : Unserved()) &&
+         (told || !context().done())) {
     if (help) {
       ++helpers_;
-      expired = work_.WaitUntil(&mutex_, deadline);
+      expired = work_.WaitUntil(&mutex_, until);
       --helpers_;
     } else {
-      expired = finished_.WaitUntil(&mutex_, deadline);
+      expired = finished_.WaitUntil(&mutex_, until);
     }
   }
-  return expired;
+  return expired && own;
 }
 
 absl::Status Core::EndedByWait() const {
@@ -932,12 +981,12 @@ void Core::SetLimit(int limit) {
   std::rethrow_exception(refused);
 }
 
-void Core::Close() {
+bool Core::Close() {
   if (HeldByCaller() && sync::InExit()) {
     // What the caller is in never ends, and others may be in the core still.
     sync::KeepForExit(sync::RefPtr<Core>::Share(this));
     scope_.Cancel(absl::CancelledError("the process ends"));
-    return;
+    return false;
   }
   ABSL_CHECK(!InsideTask()) << Label() << " destroyed by one of its own tasks";
   scope_.Cancel(absl::CancelledError(absl::StrCat(Label(), " destroyed")));
@@ -959,6 +1008,7 @@ void Core::Close() {
   on_cancelled_ = DoneCallback();
   // Late runners may keep the core for a while, but nothing of the user's.
   TakeException();
+  return true;
 }
 
 std::vector<TaskError> Core::errors() const {

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <list>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
+#include "cohort/context/context_wait.h"
 #include "cohort/executor/executor.h"
 #include "cohort/group/lineage.h"
 #include "cohort/group/task.h"
@@ -50,6 +52,9 @@ struct Policy {
   bool wait_ends_group = true;
   Exceptions exceptions = Exceptions::kCapture;
   Executor* executor = nullptr;  // DefaultExecutor()
+  // Skips all tasks that are expected, once the group has been cancelled. Runs
+  // on the thread of whoever cancels, or of one who waits, and perhaps again.
+  std::function<void()> skip_expected = nullptr;
 };
 
 // kHelp: inside a task of the group, whose own slot it is then, the submitting
@@ -148,8 +153,8 @@ class Core {
 
   // What a group's destructor does: cancels, waits, and cuts the core off from
   // the tree. Dies inside a task of the group; if that is in exit(), leaves all
-  // as it is instead, for good.
-  void Close();
+  // as it is instead, for good, and returns false.
+  bool Close();
 
   const Context& context() const { return scope_.context(); }
   std::vector<TaskError> errors() const;
@@ -207,10 +212,11 @@ class Core {
   int64_t ClaimRunners(int64_t here = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `self` may be null if `count` is 0. Throws what the executor's Submit does;
   // what has not been sent does not count as coming any more.
-  static void SendRunners(sync::RefPtr<Core> self, int64_t count);
+  static void SendRunners(sync::RefPtr<Core> self, int64_t count,
+                          bool urgent = false);
   // The same, for whoever must not throw: returns that exception.
   static std::exception_ptr TrySendRunners(sync::RefPtr<Core> self,
-                                           int64_t count);
+                                           int64_t count, bool urgent = false);
   // Runners that were coming never will.
   void LoseRunners(int64_t count);
   // Counts the calling thread as a runner that is coming, if a task has none.
@@ -229,8 +235,12 @@ class Core {
                            std::exception_ptr& exception);
 
   void OnCancelled();
-  // Skips all that has not started, and answers those who are parked.
+  // The context is done: wakes those who wait, and refuses those who are
+  // parked.
+  void OnDone();
+  // Skips all that has not started, and refuses those who are parked.
   void DropQueued();
+  void RefuseParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginDrop(Skipped& skipped, int64_t count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool DropsHere() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -254,8 +264,11 @@ class Core {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Blocks until the wait is over, the deadline, or until there is something to
   // do: with `help` a task to run, else a runner to send. True after the
-  // deadline.
-  bool Park(bool inside, int64_t round, bool help, sync::SteadyTime deadline);
+  // deadline. Ends also when the group is cancelled, unless that was told.
+  bool Park(bool inside, int64_t round, bool help, bool told,
+            sync::SteadyTime deadline);
+  // Whether the context is done, or due.
+  bool IsOver() const;
   absl::Status Result() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EndedByWait() const;
   // Counts tasks of this group below on the calling thread's stack as waiting
@@ -312,6 +325,7 @@ class Core {
   // Last, and in this order: the callback uses all of the above.
   CancelScope scope_;
   DoneCallback on_cancelled_;
+  ContextWatch watch_;
 };
 
 class Core::Skipped : public sync::ListHook<Skipped> {

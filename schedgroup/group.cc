@@ -81,6 +81,8 @@ bool Group::Cancel(absl::Status cause) {
   return scheduler_->core().Cancel(std::move(cause));
 }
 
-absl::Status Group::Wait(WaitPolicy policy) { return scheduler_->Wait(policy); }
+absl::Status Group::Wait(WaitPolicy policy) {
+  return scheduler_->core().Wait(policy);
+}
 
 }  // namespace cohort::schedgroup

@@ -15,6 +15,7 @@
 #include "cohort/group/value_task.h"
 #include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/exit.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
@@ -89,8 +90,12 @@ void Scheduled::HandOver(Executor&) {
 
 Scheduler::Scheduler(const Context& parent, group_internal::Policy policy)
     : cancel_on_error_(policy.cancel_on_error),
-      core_(group_internal::Core::Create(parent, std::move(policy))) {
-  on_cancelled_ = core_->context().OnDone([this] { OnCancelled(); });
+      core_(MakeCore(parent, std::move(policy))) {}
+
+sync::RefPtr<group_internal::Core> Scheduler::MakeCore(
+    const Context& parent, group_internal::Policy policy) {
+  policy.skip_expected = [this] { OnCancelled(); };
+  return group_internal::Core::Create(parent, std::move(policy));
 }
 
 sync::SteadyTime Scheduler::At(absl::Time time) {
@@ -232,30 +237,23 @@ void Scheduler::OnCancelled() {
   // One by one, so that no timer waits for long, however many there are.
   while (true) {
     sync::RefPtr<Scheduled> task;
-    group_internal::Core::Skipped skipped(*core_);
+    std::optional<group_internal::Core::Skipped> skipped;
     {
       sync::MutexLock lock(&mutex_);
       if (waiting_.empty()) return;
       task = sync::RefPtr<Scheduled>::Adopt(waiting_.PopFront());
       task->state_ = Scheduled::State::kLeaving;
-      core_->Skip(skipped);
+      core_->Skip(skipped.emplace(*core_));
     }
     Disarm(*task);
     Finish(*task);
   }
 }
 
-absl::Status Scheduler::Wait(WaitPolicy policy) {
-  // As the core does for its own part: this may be a callback of a context
-  // above, which runs before ours.
-  if (core_->context().done()) OnCancelled();
-  return core_->Wait(policy);
-}
-
 void Scheduler::Close() {
-  if (core_->context().done()) OnCancelled();
-  core_->Close();
-  on_cancelled_ = DoneCallback();
+  if (core_->Close()) return;
+  // In exit(), and others may be in the core still.
+  sync::KeepForExit(sync::RefPtr<Scheduler>::Share(this));
 }
 
 }  // namespace cohort::schedgroup::internal

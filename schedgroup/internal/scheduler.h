@@ -124,10 +124,8 @@ class Scheduler {
   // `deadline`, or cannot come before this returns.
   CancelResult Await(Scheduled& task, sync::SteadyTime deadline);
 
-  // Skips all that waits, once the group is cancelled. May be called again.
+  // Skips all that waits, once the group is cancelled. For the core to call.
   void OnCancelled();
-
-  absl::Status Wait(WaitPolicy policy);
 
   // What a group's destructor does.
   void Close();
@@ -137,6 +135,9 @@ class Scheduler {
   class Waiter;
 
   ~Scheduler() = default;
+
+  sync::RefPtr<group_internal::Core> MakeCore(const Context& parent,
+                                              group_internal::Policy policy);
 
   // False if that is not to be: the task was stopped, or the group cancelled.
   bool LetWait(Scheduled& task);
@@ -151,14 +152,13 @@ class Scheduler {
 
   sync::RefCount references_;
   const bool cancel_on_error_;
-  const sync::RefPtr<group_internal::Core> core_;
   sync::Mutex mutex_;  // before the core's, and the timers'
   sync::LinkedList<Scheduled> waiting_ ABSL_GUARDED_BY(mutex_);
   sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // in Await
   WallClock wall_clock_ ABSL_GUARDED_BY(mutex_);
 
-  // Last: the callback uses all of the above.
-  DoneCallback on_cancelled_;
+  // Last: to make it may call OnCancelled.
+  const sync::RefPtr<group_internal::Core> core_;
 };
 
 }  // namespace cohort::schedgroup::internal
