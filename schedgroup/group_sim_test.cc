@@ -491,9 +491,15 @@ TEST(CancelSimTest, OfATaskRacesWithASlotForIt) {
     OfTwo task(group);
     Caller other([&] {
       const CancelResult result = group.Cancel(task.id());
-      if (result != CancelResult::kRunning) EXPECT_EQ(task.destroyed(), 1);
-      if (result == CancelResult::kCancelled) EXPECT_EQ(task.ran(), 0);
-      if (result == CancelResult::kFinished) EXPECT_EQ(task.ran(), 1);
+      if (result != CancelResult::kRunning) {
+        EXPECT_EQ(task.destroyed(), 1);
+      }
+      if (result == CancelResult::kCancelled) {
+        EXPECT_EQ(task.ran(), 0);
+      }
+      if (result == CancelResult::kFinished) {
+        EXPECT_EQ(task.ran(), 1);
+      }
     });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(task.destroyed(), 1);
@@ -675,8 +681,12 @@ TEST(CancelAndWaitSimTest, ItsTimeRacesWithTheEndOfTheTask) {
     });
     const CancelResult result =
         group.CancelAndWaitUntil(id, sync::Now() + kMoment);
-    if (result == CancelResult::kFinished) EXPECT_TRUE(ended);
-    if (result == CancelResult::kCancelled) EXPECT_FALSE(ended);
+    if (result == CancelResult::kFinished) {
+      EXPECT_TRUE(ended);
+    }
+    if (result == CancelResult::kCancelled) {
+      EXPECT_FALSE(ended);
+    }
     EXPECT_EQ(group.Wait(), absl::OkStatus());
   });
 }
