@@ -51,8 +51,7 @@ class Permit;
 // Memory order   What happened before a Release is visible to those whom its
 //                permits go to.
 // Destruction    Dies if somebody waits, unless the process exits. Permits that
-// are taken by number may
-//                be out.
+//                are taken by number may be out.
 //
 // A negative number, and the release of more than is held, are contract
 // violations, and die before anything changes.

@@ -21,7 +21,6 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "cohort/context/context.h"
@@ -170,11 +169,11 @@ TEST(SizedGroupTest, GoOrHelpDiscardsAndQueuesAsGoDoes) {
 // Each is an error, though the first of them cancels the group.
 TEST(ErrSizedGroupTest, EqualErrorsAreAllListed) {
   ErrSizedGroup group(4, {.term_on_error = true});
-  absl::BlockingCounter meet(4);
+  std::atomic<int> met = 0;
   for (int i = 0; i < 4; ++i) {
-    group.Go([&meet] {
-      meet.DecrementCount();
-      meet.Wait();
+    group.Go([&met] {
+      ++met;
+      Await([&met] { return met == 4; });
       return absl::InternalError("same");
     });
   }

@@ -201,6 +201,12 @@ void WorkerPool::TakeTask(std::list<Task>* task) {
 
 bool WorkerPool::Stuck() const { return Queued() > arriving_; }
 
+bool WorkerPool::NeedsMonitor() const {
+  // Without any thread there is nobody else to try again; but Finish runs what
+  // is left itself, and of a fixed number of threads that may be the only one.
+  return policy_.grows || (workers_.empty() && !stopping_);
+}
+
 bool WorkerPool::AtCap() const {
   return workers_.size() >= static_cast<size_t>(policy_.max_threads);
 }
@@ -218,8 +224,7 @@ void WorkerPool::Dispatch() {
       break;
     }
   }
-  // Without any thread there is nobody else to try again.
-  if (Stuck() && (policy_.grows || workers_.empty())) WakeMonitor();
+  if (Stuck() && NeedsMonitor()) WakeMonitor();
 }
 
 bool WorkerPool::StartWorker() {
@@ -371,7 +376,7 @@ void WorkerPool::Watch() {
            !monitor_wake_.WaitUntil(&mutex_, tick_began + kTick,
                                     sync::WaitKind::kDaemon)) {
     }
-    if (!Stuck()) return;
+    if (!Stuck() || !NeedsMonitor()) return;
 
     const bool report_cap = AtCap() && !std::exchange(cap_reported_, true);
     const bool report_failure = TakeFailureReport();

@@ -101,6 +101,8 @@ class WorkerPool : public Executor {
   int64_t Allowed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether tasks are queued that no thread is on its way to.
   bool Stuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether somebody has to look after tasks that are stuck.
+  bool NeedsMonitor() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AtCap() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Sends a thread for each queued task, as far as that is allowed. To be
