@@ -937,23 +937,26 @@ TEST(ContextWaitSimTest, IsWokenNoMoreOnceItIsGone) {
   });
 }
 
-TEST(ContextWaitSimTest, SeveralOfOneContextGoInAnyOrder) {
-  struct Waiter {
-    explicit Waiter(const Context& context) : wait(context, mutex, changed) {}
-
+// The end has taken it off the list: it touches no other one that was there.
+TEST(ContextWaitSimTest, GoesAfterOthersWhosePlaceIsUsedAgain) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope over = WithCancel(Context());
+    CancelScope scope = WithCancel(Context());
+    const Context& context = scope.context();
     sync::Mutex mutex;
     sync::CondVar changed;
-    ContextWait wait;
-  };
-  ExploreMany(Time::kRacing, [] {
-    CancelScope scope = WithCancel(Context());
-    auto first = std::make_unique<Waiter>(scope.context());
-    auto second = std::make_unique<Waiter>(scope.context());
-    auto third = std::make_unique<Waiter>(scope.context());
-    Caller canceller([&] { scope.Cancel(); });
-    Caller other([&] { third.reset(); });
-    second.reset();
+    std::optional<ContextWait> first;
+    std::optional<ContextWait> second;
+    first.emplace(over.context(), mutex, changed);
+    second.emplace(over.context(), mutex, changed);
+    over.Cancel();
+    ContextWait wait(context, mutex, changed);
+    second.emplace(context, mutex, changed);
     first.reset();
+    second.reset();
+    Caller canceller([&] { scope.Cancel(); });
+    sync::MutexLock lock(&mutex);
+    while (!context.done()) wait.Block();
   });
 }
 
