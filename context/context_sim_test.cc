@@ -1417,6 +1417,7 @@ TEST(WallClockSimTest, ATimeoutBelowADeadlineIsAsLongAsItSays) {
       late.context().AwaitDone();
       EXPECT_EQ(SteadyTime::Now() - start, absl::Hours(1));
       EXPECT_EQ(late.context().cause(), kOne);
+      EXPECT_EQ(child.context().time_left(), absl::ZeroDuration());
     });
   }
 }
