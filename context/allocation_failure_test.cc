@@ -145,6 +145,44 @@ TEST(AllocationFailureTest, CancelEndsTheContextOrDoesNothing) {
   });
 }
 
+// Nobody could be told.
+TEST(AllocationFailureTest, TheEndOfAScopeNeedsNoMemory) {
+  WithEachAllocationFailing([](AllocationFault& fault) {
+    std::optional<CancelScope> scope(WithCancel(Context()));
+    const CancelScope child = WithCancel(scope->context());
+    int called = 0;
+    const DoneCallback callback = child.context().OnDone([&] { ++called; });
+    AllocationFault first(0);
+    EXPECT_FALSE(first.Strikes([&] { scope.reset(); }));
+    EXPECT_FALSE(first.struck());
+    EXPECT_TRUE(absl::IsCancelled(child.context().cause()));
+    EXPECT_EQ(called, 1);
+    // The only one of this scenario.
+    EXPECT_EQ(fault.Strikes([&] { (void)WithCancel(Context()); }),
+              fault.struck());
+  });
+}
+
+// The next one has a thread again, for both of them.
+TEST(AllocationFailureTest, ATimeoutIsArmedThoughItsThreadGetsNoMemory) {
+  WithEachAllocationFailing([](AllocationFault& fault) {
+    // All that the first timeout makes, but for the thread.
+    (void)WithDeadline(Context(), absl::InfinitePast());
+    std::optional<CancelScope> scope;
+    AllocationFault second(1);  // the first one is the context itself
+    EXPECT_FALSE(second.Strikes([&] {
+      scope.emplace(WithTimeout(Context(), absl::Milliseconds(1), kCause));
+    }));
+    EXPECT_TRUE(second.struck());
+    const CancelScope next = WithTimeout(Context(), absl::Milliseconds(2));
+    while (!scope->context().done() || !next.context().done()) continue;
+    EXPECT_EQ(scope->context().cause(), kCause);
+    // The only one of this scenario.
+    EXPECT_EQ(fault.Strikes([&] { (void)WithCancel(Context()); }),
+              fault.struck());
+  });
+}
+
 // Not even at the deadline.
 TEST(AllocationFailureTest, WaitingAllocatesNothing) {
   WithEachAllocationFailing([](AllocationFault& fault) {

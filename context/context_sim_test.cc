@@ -1,5 +1,6 @@
 // What context.h promises, on every schedule that the search comes across.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <initializer_list>
@@ -908,6 +909,74 @@ TEST(OnDoneSimTest, WakesTheOneOfSeveralWhoWaits) {
   });
 }
 
+// What it waits on may be gone right after it.
+TEST(ContextWaitSimTest, IsWokenNoMoreOnceItIsGone) {
+  struct Waiter {
+    sync::Mutex mutex;
+    sync::CondVar changed;
+  };
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    Caller canceller([&] { scope.Cancel(); });
+    auto waiter = std::make_unique<Waiter>();
+    {
+      ContextWait wait(scope.context(), waiter->mutex, waiter->changed);
+      sync::MutexLock lock(&waiter->mutex);
+      if (!scope.context().done()) wait.Block();
+    }
+    waiter.reset();
+  });
+  ExploreAll(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    auto waiter = std::make_unique<Waiter>();
+    Caller canceller([&] { scope.Cancel(); });
+    {
+      ContextWait wait(scope.context(), waiter->mutex, waiter->changed);
+    }
+    waiter.reset();
+  });
+}
+
+// The end has taken it off the list: it touches no other one that was there.
+TEST(ContextWaitSimTest, GoesAfterOthersWhosePlaceIsUsedAgain) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope over = WithCancel(Context());
+    CancelScope scope = WithCancel(Context());
+    const Context& context = scope.context();
+    sync::Mutex mutex;
+    sync::CondVar changed;
+    std::optional<ContextWait> first;
+    std::optional<ContextWait> second;
+    first.emplace(over.context(), mutex, changed);
+    second.emplace(over.context(), mutex, changed);
+    over.Cancel();
+    ContextWait wait(context, mutex, changed);
+    second.emplace(context, mutex, changed);
+    first.reset();
+    second.reset();
+    Caller canceller([&] { scope.Cancel(); });
+    sync::MutexLock lock(&mutex);
+    while (!context.done()) wait.Block();
+  });
+}
+
+TEST(ContextWaitSimTest, TheEndWakesEachOfSeveral) {
+  ExploreMany(Time::kRacing, [] {
+    CancelScope scope = WithCancel(Context());
+    const Context& context = scope.context();
+    const auto wait_for_it = [&context] {
+      sync::Mutex mutex;
+      sync::CondVar changed;
+      ContextWait wait(context, mutex, changed);
+      sync::MutexLock lock(&mutex);
+      while (!context.done()) wait.Block();
+    };
+    Caller first(wait_for_it);
+    Caller second(wait_for_it);
+    scope.Cancel();
+  });
+}
+
 TEST(WaitSimTest, TheEndWakesAllWhoAwaitIt) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
@@ -1242,6 +1311,19 @@ TEST(DeadlineSimTest, ThoseWhoWaitNeedNoOtherThread) {
   });
 }
 
+// Not even where the wait ends at the same time.
+TEST(DeadlineSimTest, ThoseWhoWaitUntilItNeedNoOtherThread) {
+  sim::Options options{.schedules = kSome ? 500 : 2000,
+                       .time = Time::kQuiescent};
+  options.refused_starts = 1000;
+  sim::Explore(options, [] {
+    const CancelScope scope = WithTimeout(Context(), kTick, kOne);
+    const Context& context = scope.context();
+    EXPECT_TRUE(context.AwaitDoneUntil(context.deadline()));
+    EXPECT_EQ(context.cause(), kOne);
+  });
+}
+
 // Every worker sleeps, unannounced, and more tasks are queued.
 TEST(DeadlineSimTest, IsNotBehindTheWorkOfTheExecutor) {
   // Nothing orders the end with a look at it.
@@ -1335,6 +1417,7 @@ TEST(WallClockSimTest, ATimeoutBelowADeadlineIsAsLongAsItSays) {
       late.context().AwaitDone();
       EXPECT_EQ(SteadyTime::Now() - start, absl::Hours(1));
       EXPECT_EQ(late.context().cause(), kOne);
+      EXPECT_EQ(child.context().time_left(), absl::ZeroDuration());
     });
   }
 }
@@ -1441,6 +1524,51 @@ TEST(AnyOfSimTest, IsDoneWhenACancelOfOneReturns) {
     EXPECT_TRUE(cause == kOne || cause == kTwo) << cause;
     EXPECT_EQ(below.context().cause(), cause);
   });
+}
+
+TEST(AnyOfSimTest, IsDoneFromTheStartIfOneOfThemIs) {
+  for (size_t done = 0; done < 3; ++done) {
+    ExploreMany(Time::kRacing, [done] {
+      std::vector<CancelScope> scopes;
+      std::vector<Context> contexts;
+      for (size_t i = 0; i < 3; ++i) {
+        scopes.push_back(WithCancel(Context()));
+        contexts.push_back(scopes.back().context());
+      }
+      scopes[done].Cancel(kOne);
+      const CancelScope any = WithAnyOf(contexts);
+      EXPECT_EQ(any.context().cause(), kOne);
+    });
+  }
+}
+
+// One that another context has from above, too; and without its timer.
+TEST(AnyOfSimTest, EndsAtTheEarliestDeadlineWithItsCause) {
+  std::array<int, 3> order = {0, 1, 2};
+  do {
+    sim::Options options{.schedules = kSome ? 100 : 500,
+                         .time = Time::kQuiescent};
+    options.refused_starts = 1000;
+    sim::Explore(options, [order] {
+      const SteadyTime start = SteadyTime::Now();
+      const CancelScope late = WithTimeout(Context(), 2 * kTick, kTwo);
+      const CancelScope above = WithTimeout(Context(), kTick, kOne);
+      const CancelScope early = WithCancel(above.context());
+      const CancelScope never = WithCancel(Context());
+      const std::array<Context, 3> contexts = {late.context(), early.context(),
+                                               never.context()};
+      std::vector<Context> ordered;
+      for (const int i : order) {
+        ordered.push_back(contexts[static_cast<size_t>(i)]);
+      }
+      const CancelScope any = WithAnyOf(ordered);
+      EXPECT_EQ(any.context().time_left(), kTick);
+      any.context().AwaitDone();
+      EXPECT_EQ(SteadyTime::Now() - start, kTick);
+      EXPECT_EQ(any.context().cause(), kOne);
+      EXPECT_FALSE(late.context().done());
+    });
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 // Below both of two that end at once, in both orders.

@@ -85,6 +85,18 @@ TEST(DeadlineTest, IsInheritedAndTheEarlierOneWins) {
   EXPECT_EQ(other.context().deadline(), late);
 }
 
+// Time passes between two looks at the clocks, and so what is later may come
+// earlier by some nanoseconds.
+TEST(DeadlineTest, IsNoLaterThanTheOneAbove) {
+  for (int round = 0; round < 1000; ++round) {
+    const absl::Time t = absl::Now() + absl::Hours(1);
+    const CancelScope parent = WithDeadline(Context(), t);
+    const CancelScope child =
+        WithDeadline(parent.context(), t + absl::Nanoseconds(1));
+    ASSERT_LE(child.context().deadline(), t);
+  }
+}
+
 TEST(DeadlineTest, StaysReadableAfterTheEnd) {
   const absl::Time t = absl::Now() + absl::Hours(1);
   CancelScope parent = WithDeadline(Context(), t);

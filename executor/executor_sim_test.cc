@@ -1004,6 +1004,40 @@ TEST(UrgentSimTest, StarvesNoTask) {
   });
 }
 
+// Before the first of them are as many urgent ones as between any two.
+TEST(UrgentSimTest, TheOthersHaveTheirTurnOneByOne) {
+  sim::Options options = Racing();
+  options.schedules = 100;
+  sim::Explore(options, [] {
+    constexpr int kOthers = 3;
+    sync::Shared<std::vector<int>> ahead;
+    {
+      Gate begun;
+      Gate submitted;
+      sync::Shared<int> urgent;
+      FixedPool pool(1);
+      pool.Submit([&] {
+        begun.Open();
+        submitted.Pass();
+      });
+      begun.Pass();
+      for (int i = 0; i < kOthers; ++i) {
+        pool.Submit([&] {
+          ahead.Write().push_back(urgent.Read());
+          urgent.Write() = 0;
+        });
+      }
+      for (int i = 0; i < 100; ++i) {
+        pool.SubmitUrgent([&urgent] { ++urgent.Write(); });
+      }
+      submitted.Open();
+    }
+    ASSERT_EQ(ahead.Read().size(), size_t{kOthers});
+    EXPECT_GT(ahead.Read().front(), 0);
+    for (const int each : ahead.Read()) EXPECT_EQ(each, ahead.Read().front());
+  });
+}
+
 // A pool that grows has a thread for it though all compute.
 TEST(UrgentSimTest, DoesNotWaitForATaskThatComputes) {
   sim::Explore(Quiescent(), [] {
@@ -1051,6 +1085,32 @@ class Timer final : public TimerQueue::Timer {
 };
 
 SteadyTime After(int ticks) { return SteadyTime::Now() + ticks * kTick; }
+
+TEST(TimerQueueSimTest, GoesAheadOfQueuedTasks) {
+  sim::Explore(Quiescent(), [] {
+    sync::Shared<std::vector<int>> order;
+    Gate begun;
+    Gate done(2);
+    FixedPool pool(1);
+    TimerQueue queue(pool);
+    const auto note = [&](int name) {
+      return [&, name] {
+        order.Write().push_back(name);
+        done.Open();
+      };
+    };
+    pool.Submit([&begun] {
+      begun.Open();
+      sync::SleepFor(2 * kTick);
+    });
+    begun.Pass();
+    pool.Submit(note(2));
+    Timer timer(note(1));
+    queue.Arm(timer, After(1));
+    done.Pass();
+    EXPECT_EQ(order.Read(), (std::vector<int>{1, 2}));
+  });
+}
 
 // The time stands still while timers are armed, so that it is known what there
 // is to be ordered, and exactly when.
