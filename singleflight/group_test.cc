@@ -546,8 +546,8 @@ TEST(GroupTest, ACircleOfTwoCallsIsTold) {
 
 // The caller of a Start is free at its deadline, whatever the calls do.
 TEST(GroupTest, ADeadlineFreesWhoWaitsForCallsThatWaitForEachOther) {
-  Numbers group;
   absl::Notification release;
+  Numbers group;
   // Nobody can see that these wait for each other.
   const auto work = [&release] {
     release.WaitForNotification();
