@@ -71,6 +71,7 @@ void WorkerPool::Freeze() {
   mutex_.Lock();
   sync::KeepForExit(std::move(mutex_owner_));
   sync::KeepForExit(std::move(queue_));
+  sync::KeepForExit(std::move(urgent_));
   sync::KeepForExit(std::move(workers_));
   sync::KeepForExit(std::move(ended_));
   sync::KeepForExit(std::move(monitor_));
