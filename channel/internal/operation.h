@@ -1,0 +1,163 @@
+// What Send, Receive, Select and the stages do: one or more cases, of which
+// exactly one is carried out. Internal.
+//
+// An operation goes from channel to channel, and holds the lock of one of them
+// at a time. Where its case is ready it carries that out, and is at its end;
+// elsewhere it leaves a waiter in the channel's queue. So there are waiters of
+// operations that are still on their way, and of those that wait: these alone
+// can be served by whoever comes later to the channel.
+//
+//   1. It looks at all of its cases. Nobody can serve it meanwhile: whoever
+//      would, takes the waiter out of its queue and hands it back (Drop).
+//   2. It makes itself available, and looks again at the cases whose waiters it
+//      has been handed back. From now on it and whoever would serve it may be
+//      carrying out two cases of it at once; so it claims itself before it
+//      carries out one. If both that meet are available, both are claimed under
+//      the locks of both, which are taken in the order of their threads.
+//   3. It sleeps until it is served, until its context is done, or until one of
+//      its cases is due.
+//
+// A waiter that stays in its queue when the operation is at its end is handed
+// back as well; so an operation can be carried out again, and looks only at
+// those channels where something has happened since. That is how a stage reads
+// many channels.
+//
+// Who is served must not have been told to stop: whoever would serve it, looks
+// at its context first.
+
+#ifndef COHORT_CHANNEL_INTERNAL_OPERATION_H_
+#define COHORT_CHANNEL_INTERNAL_OPERATION_H_
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "cohort/channel/internal/core.h"
+#include "cohort/context/context.h"
+#include "cohort/sync/linked_list.h"
+#include "cohort/sync/mutex.h"
+#include "cohort/sync/thread.h"
+
+namespace cohort::channel::internal {
+
+// A case of an operation, in the queue of its channel, or handed back.
+struct Waiter : sync::ListHook<Waiter> {
+  Waiter(Operation* o, Case* c) : operation(o), action(c) {}
+
+  Operation* const operation;
+  Case* const action;
+  bool queued = false;       // under the lock of the channel
+  bool may_be_there = false;  // what the operation knows of that
+};
+
+// On the stack of a thread, which alone calls its public methods. Allocates
+// only when it is made.
+class Operation {
+ public:
+  // The cases must outlive it, and so must their channels, but for the channel
+  // of a case that was carried out. All of them are armed.
+  explicit Operation(absl::Span<Case> cases);
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  ~Operation();
+
+  // Carries out one of the cases that are armed and ready, at random, and
+  // returns its index; that case is then no longer armed. None if there is
+  // none, at one and the same moment, or if the context is done. Never blocks.
+  // To be called once.
+  std::optional<size_t> Try(const Context& context);
+
+  // The same, but blocks until one is ready or the context is done. Any number
+  // of times.
+  std::optional<size_t> Await(const Context& context);
+
+  // Of a case that was carried out.
+  void Arm(size_t index) { armed_.push_back(index); }
+
+ private:
+  friend class Core;
+  class LockBoth;
+
+  // More cases than that cost an allocation.
+  static constexpr size_t kInlined = 4;
+
+  // Whether others may serve it, and it must claim itself.
+  void BecomeAvailable();
+  // The end of that. What was carried out.
+  std::optional<size_t> BecomeUnavailable();
+  // kDone, for it alone; kOver if it has been served.
+  Outcome Claim();
+
+  // Looks at all armed cases. Those that are not ready wait in the queues of
+  // their channels then; with the exception of the last one, if `queue_last` is
+  // false: then it is not available any more either.
+  std::optional<size_t> Look(bool queue_last);
+  Outcome LookAt(size_t index, bool queue);
+  std::optional<size_t> Park();
+  void ArmDropped();
+  void ArmDroppedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // For whoever has found a waiter of it in the queue of a channel, and has
+  // taken that out. CarryOut moves what is in the one box to the other, if
+  // there are two; false if it cannot be served, and then the waiter is to be
+  // dropped.
+  bool CarryOut(Waiter& waiter, std::unique_ptr<Box>* box)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drop(Waiter& waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  size_t IndexOf(const Waiter& waiter) const {
+    return static_cast<size_t>(&waiter - waiters_.data());
+  }
+
+  // Of its own thread.
+  const absl::Span<Case> cases_;
+  const sync::ThreadId thread_ = sync::CurrentThreadId();
+  absl::InlinedVector<Waiter, kInlined> waiters_;  // one for each case
+  absl::InlinedVector<size_t, kInlined> armed_;    // cases to be looked at
+  size_t queued_ = 0;                              // waiters that may be
+  std::optional<size_t> next_due_;
+  bool claims_ = false;  // it is available, or has been
+
+  sync::Mutex mutex_;  // below those of the channels
+  sync::CondVar changed_;
+  bool available_ ABSL_GUARDED_BY(mutex_) = false;
+  const Context* context_ = nullptr;  // changes while it is not available
+  std::optional<size_t> done_ ABSL_GUARDED_BY(mutex_);
+  sync::LinkedList<Waiter> dropped_ ABSL_GUARDED_BY(mutex_);
+};
+
+// For whoever has found a waiter of `other` in a queue: the lock of `other`, and
+// that of `self` where it has to be claimed too. An operation that is available
+// is the only one of its thread, so there are no two locks to be taken where
+// both are of one thread: the other one is not available then.
+class Operation::LockBoth {
+ public:
+  LockBoth(Operation& self, Operation& other) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  LockBoth(const LockBoth&) = delete;
+  LockBoth& operator=(const LockBoth&) = delete;
+  ~LockBoth() ABSL_NO_THREAD_SAFETY_ANALYSIS;
+
+  bool self_is_over() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return both_ && !self_.available_;
+  }
+  void ClaimSelf() const ABSL_NO_THREAD_SAFETY_ANALYSIS;
+
+ private:
+  Operation& self_;
+  Operation& other_;
+  const bool both_;
+};
+
+// One operation of these cases. None if none is ready, or the context is done.
+std::optional<size_t> TryOne(const Context& context, absl::Span<Case> cases);
+
+// The cause, if the context is done before one is ready; it is looked at first.
+absl::StatusOr<size_t> AwaitOne(const Context& context, absl::Span<Case> cases);
+
+}  // namespace cohort::channel::internal
+
+#endif  // COHORT_CHANNEL_INTERNAL_OPERATION_H_
