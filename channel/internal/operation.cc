@@ -82,26 +82,29 @@ std::optional<size_t> Operation::Try(const Context& context) {
   context_ = &context;
   // All channels but the last are in the state that they are in now when that
   // is looked at, or somebody has served this here meanwhile.
-  if (armed_.size() > 1) BecomeAvailable();
+  if (armed_.size() > 1) {
+    sync::MutexLock lock(&mutex_);
+    BecomeAvailable();
+  }
   const std::optional<size_t> done = Look(/*queue_last=*/false);
-  return done.has_value() ? done : BecomeUnavailable();
+  if (done.has_value() || !claims_) return done;
+  sync::MutexLock lock(&mutex_);
+  return BecomeUnavailable();
 }
 
 std::optional<size_t> Operation::Await(const Context& context) {
   context_ = &context;
   ArmDropped();
-  std::optional<size_t> done = Look(/*queue_last=*/true);
-  if (done.has_value() || context.done()) return done;
+  const std::optional<size_t> done = Look(/*queue_last=*/true);
+  if (done.has_value() || !armed_.empty()) return done;  // or the context is
   // These allocate; it can be served after that alone.
   const DoneCallback wake = WakeOnDone(context, mutex_, changed_);
   BlockingScope blocking;
-  BecomeAvailable();
-  done = Look(/*queue_last=*/true);
-  return done.has_value() ? done : Park();
+  sync::Point("channel.park");
+  return Park();
 }
 
 void Operation::BecomeAvailable() {
-  sync::MutexLock lock(&mutex_);
   available_ = true;
   claims_ = true;
   done_.reset();
@@ -109,10 +112,8 @@ void Operation::BecomeAvailable() {
 }
 
 std::optional<size_t> Operation::BecomeUnavailable() {
-  if (!claims_) return std::nullopt;
-  claims_ = false;
-  sync::MutexLock lock(&mutex_);
   available_ = false;
+  claims_ = false;
   if (done_.has_value() && waiters_[*done_].may_be_there) {
     waiters_[*done_].may_be_there = false;
     --queued_;
@@ -177,17 +178,21 @@ Outcome Operation::LookAt(size_t index, bool queue) {
 }
 
 std::optional<size_t> Operation::Park() {
-  sync::Point("channel.park");
-  {
-    const sync::SteadyTime due = next_due_.has_value()
-                                     ? cases_[*next_due_].due
-                                     : sync::SteadyTime::InfiniteFuture();
-    sync::MutexLock lock(&mutex_);
-    while (available_ && !context_->done()) {
-      if (!changed_.WaitUntil(&mutex_, due)) continue;
-      if (available_ && !context_->done()) done_ = next_due_;
-      available_ = false;
-    }
+  const sync::SteadyTime due = next_due_.has_value()
+                                   ? cases_[*next_due_].due
+                                   : sync::SteadyTime::InfiniteFuture();
+  sync::MutexLock lock(&mutex_);
+  BecomeAvailable();
+  if (!armed_.empty()) {
+    mutex_.Unlock();
+    const std::optional<size_t> done = Look(/*queue_last=*/true);
+    mutex_.Lock();
+    if (done.has_value()) return done;
+  }
+  while (available_ && !context_->done()) {
+    if (!changed_.WaitUntil(&mutex_, due)) continue;
+    if (available_ && !context_->done()) done_ = next_due_;
+    break;
   }
   return BecomeUnavailable();
 }
@@ -233,7 +238,6 @@ std::optional<size_t> TryOne(const Context& context, absl::Span<Case> cases) {
 
 absl::StatusOr<size_t> AwaitOne(const Context& context,
                                 absl::Span<Case> cases) {
-  if (context.done()) return context.cause();
   const std::optional<size_t> done = Operation(cases).Await(context);
   if (!done.has_value()) return context.cause();
   return *done;

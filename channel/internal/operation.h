@@ -86,9 +86,10 @@ class Operation {
   static constexpr size_t kInlined = 4;
 
   // Whether others may serve it, and it must claim itself.
-  void BecomeAvailable();
+  void BecomeAvailable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The end of that. What was carried out.
-  std::optional<size_t> BecomeUnavailable();
+  std::optional<size_t> BecomeUnavailable()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // kDone, for it alone; kOver if it has been served.
   Outcome Claim();
 
@@ -120,7 +121,7 @@ class Operation {
   absl::InlinedVector<size_t, kInlined> armed_;    // cases to be looked at
   size_t queued_ = 0;                              // waiters that may be
   std::optional<size_t> next_due_;
-  bool claims_ = false;  // it is available, or has been
+  bool claims_ = false;  // it is available, or has been served
 
   sync::Mutex mutex_;  // below those of the channels
   sync::CondVar changed_;
@@ -155,7 +156,7 @@ class Operation::LockBoth {
 // One operation of these cases. None if none is ready, or the context is done.
 std::optional<size_t> TryOne(const Context& context, absl::Span<Case> cases);
 
-// The cause, if the context is done before one is ready; it is looked at first.
+// The cause, if the context is done before one is ready, or was to begin with.
 absl::StatusOr<size_t> AwaitOne(const Context& context, absl::Span<Case> cases);
 
 }  // namespace cohort::channel::internal
