@@ -68,9 +68,9 @@ class End {
 // Select with it is never ready, as with Go's nil channels, and everything else
 // dies.
 //
-// Blocks, Cancellation, Order, On error, Memory order: as Channel, whose methods
-// these are.
-// Thread safety  All const methods of a handle, from any thread; and everything
+// Blocks, Cancellation, Order, On error, Memory order: as Channel, whose
+// methods these are. Thread safety  All const methods of a handle, from any
+// thread; and everything
 //                of different handles of one channel.
 // Destruction    The channel is destroyed with its last handle; whoever calls a
 //                method has a handle for as long. No handle closes the channel:
@@ -111,7 +111,9 @@ class Receiver : public internal::End<T> {
   [[nodiscard]] Result<T> Receive(const Context& context) const {
     return this->Get().Receive(context);
   }
-  [[nodiscard]] Result<T> TryReceive() const { return this->Get().TryReceive(); }
+  [[nodiscard]] Result<T> TryReceive() const {
+    return this->Get().TryReceive();
+  }
   // Refers to the channel: a handle must outlive it.
   [[nodiscard]] channel::Values<T> Values(const Context& context) const {
     return this->Get().Values(context);

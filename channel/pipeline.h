@@ -20,8 +20,9 @@
 // On error?      A function may return absl::StatusOr<U> rather than U; its
 //                error ends the stage, which returns it: of several workers,
 //                the first error by completion. An exception leaves the stage.
-//                (Where U is itself an absl::Status or an absl::StatusOr<V>, and
-//                the function returns just that, it is a value like others.)
+//                (Where U is itself an absl::Status or an absl::StatusOr<V>,
+//                and the function returns just that, it is a value like
+//                others.)
 // Thread safety  A channel has one stage that reads it and one that writes it,
 //                over its whole life: another one dies. Others than stages may
 //                do with it what they like. Several threads for one stage are

@@ -79,7 +79,8 @@ class [[nodiscard]] DistinctStatusOr {
   }
   template <class U>
   T value_or(U&& otherwise) && {
-    return ok() ? *std::move(*this) : static_cast<T>(std::forward<U>(otherwise));
+    return ok() ? *std::move(*this)
+                : static_cast<T>(std::forward<U>(otherwise));
   }
 
   void IgnoreError() const { value_.IgnoreError(); }
@@ -106,9 +107,8 @@ class [[nodiscard]] DistinctStatusOr {
 // could not tell its value from its status, a DistinctStatusOr<T>. Code for any
 // T says Result<T>.
 template <class T>
-using Result =
-    std::conditional_t<std::is_constructible_v<T, absl::Status>,
-                       DistinctStatusOr<T>, absl::StatusOr<T>>;
+using Result = std::conditional_t<std::is_constructible_v<T, absl::Status>,
+                                  DistinctStatusOr<T>, absl::StatusOr<T>>;
 
 namespace internal {
 

@@ -279,8 +279,8 @@ struct SelectAccess {
 //                in a Select is served in its turn, as if it were in Send or
 //                Receive.
 // On error?      An Otherwise means that there was a moment at which no other
-//                case was ready. Where memory runs out (std::bad_alloc), no case
-//                has been carried out.
+//                case was ready. Where memory runs out (std::bad_alloc), no
+//                case has been carried out.
 // Memory order   As of Send and Receive.
 // Cost           Holds the lock of one channel at a time, and allocates nothing
 //                for up to four cases but what is sent. In proportion to the

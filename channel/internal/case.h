@@ -80,9 +80,8 @@ struct Access {
   }
   template <class T>
   static Case SendCase(Channel<T>* channel, std::unique_ptr<Box>& box) {
-    return {.channel = CoreOf(channel),
-            .direction = Direction::kSend,
-            .box = &box};
+    return {
+        .channel = CoreOf(channel), .direction = Direction::kSend, .box = &box};
   }
   template <class T>
   static Case SendCase(Channel<T>* channel, Boxed<T>& boxed) {

@@ -64,12 +64,11 @@ Operation::Operation(absl::Span<Case> cases) : cases_(cases) {
 }
 
 Operation::~Operation() {
-  ArmDropped();
   for (size_t i = 0; queued_ > 0; ++i) {
     Waiter& waiter = waiters_[i];
     // Elsewhere the channel may be gone.
     if (!waiter.may_be_there) continue;
-    --queued_;
+    Left(waiter);
     Core& channel = *cases_[i].channel;
     sync::MutexLock lock(&channel.mutex_);
     if (waiter.queued) {
@@ -80,45 +79,42 @@ Operation::~Operation() {
 
 std::optional<size_t> Operation::Try(const Context& context) {
   context_ = &context;
-  // All channels but the last are in the state that they are in now when that
-  // is looked at, or somebody has served this here meanwhile.
-  if (armed_.size() > 1) {
-    sync::MutexLock lock(&mutex_);
-    BecomeAvailable();
-  }
   const std::optional<size_t> done = Look(/*queue_last=*/false);
-  if (done.has_value() || !claims_) return done;
-  sync::MutexLock lock(&mutex_);
-  return BecomeUnavailable();
+  return done.has_value() || !claims_ ? done : BecomeUnavailable();
 }
 
 std::optional<size_t> Operation::Await(const Context& context) {
   context_ = &context;
-  ArmDropped();
+  if (queued_ > 0) BecomeAvailable();
   const std::optional<size_t> done = Look(/*queue_last=*/true);
-  if (done.has_value() || !armed_.empty()) return done;  // or the context is
-  // These allocate; it can be served after that alone.
-  const DoneCallback wake = WakeOnDone(context, mutex_, changed_);
-  BlockingScope blocking;
-  sync::Point("channel.park");
-  return Park();
+  if (done.has_value()) return done;
+  if (armed_.empty()) Park();
+  return BecomeUnavailable();
 }
 
 void Operation::BecomeAvailable() {
+  sync::MutexLock lock(&mutex_);
   available_ = true;
   claims_ = true;
-  done_.reset();
-  ArmDroppedLocked();
+  while (!dropped_.empty()) {
+    Waiter* const waiter = dropped_.PopFront();
+    Left(*waiter);
+    Arm(IndexOf(*waiter));
+  }
 }
 
 std::optional<size_t> Operation::BecomeUnavailable() {
+  sync::MutexLock lock(&mutex_);
   available_ = false;
   claims_ = false;
-  if (done_.has_value() && waiters_[*done_].may_be_there) {
-    waiters_[*done_].may_be_there = false;
-    --queued_;
-  }
-  return done_;
+  if (done_.has_value()) Left(waiters_[*done_]);
+  return std::exchange(done_, std::nullopt);
+}
+
+void Operation::Left(Waiter& waiter) {
+  if (!waiter.may_be_there) return;
+  waiter.may_be_there = false;
+  --queued_;
 }
 
 Outcome Operation::Claim() {
@@ -169,6 +165,7 @@ Outcome Operation::LookAt(size_t index, bool queue) {
     // Here, where no case is ready.
     return Claim() == Outcome::kDone ? Outcome::kNotReady : Outcome::kOver;
   }
+  if (!claims_) BecomeAvailable();
   Waiter& waiter = waiters_[index];
   waiter.queued = true;
   waiter.may_be_there = true;
@@ -177,38 +174,19 @@ Outcome Operation::LookAt(size_t index, bool queue) {
   return Outcome::kNotReady;
 }
 
-std::optional<size_t> Operation::Park() {
+void Operation::Park() {
+  if (!claims_) BecomeAvailable();  // for the time, or the context, alone
   const sync::SteadyTime due = next_due_.has_value()
                                    ? cases_[*next_due_].due
                                    : sync::SteadyTime::InfiniteFuture();
+  sync::Point("channel.park");
+  const DoneCallback wake = WakeOnDone(*context_, mutex_, changed_);
+  BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
-  BecomeAvailable();
-  if (!armed_.empty()) {
-    mutex_.Unlock();
-    const std::optional<size_t> done = Look(/*queue_last=*/true);
-    mutex_.Lock();
-    if (done.has_value()) return done;
-  }
   while (available_ && !context_->done()) {
     if (!changed_.WaitUntil(&mutex_, due)) continue;
     if (available_ && !context_->done()) done_ = next_due_;
     break;
-  }
-  return BecomeUnavailable();
-}
-
-void Operation::ArmDropped() {
-  if (queued_ == 0) return;
-  sync::MutexLock lock(&mutex_);
-  ArmDroppedLocked();
-}
-
-void Operation::ArmDroppedLocked() {
-  while (!dropped_.empty()) {
-    Waiter* const waiter = dropped_.PopFront();
-    waiter->may_be_there = false;
-    --queued_;
-    Arm(IndexOf(*waiter));
   }
 }
 

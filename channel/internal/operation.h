@@ -3,24 +3,22 @@
 //
 // An operation goes from channel to channel, and holds the lock of one of them
 // at a time. Where its case is ready it carries that out, and is at its end;
-// elsewhere it leaves a waiter in the channel's queue. So there are waiters of
-// operations that are still on their way, and of those that wait: these alone
-// can be served by whoever comes later to the channel.
+// elsewhere it leaves a waiter in the channel's queue, and goes on. Then it
+// sleeps until it is served, until its context is done, or until one of its
+// cases is due.
 //
-//   1. It looks at all of its cases. Nobody can serve it meanwhile: whoever
-//      would, takes the waiter out of its queue and hands it back (Drop).
-//   2. It makes itself available, and looks again at the cases whose waiters it
-//      has been handed back. From now on it and whoever would serve it may be
-//      carrying out two cases of it at once; so it claims itself before it
-//      carries out one. If both that meet are available, both are claimed under
-//      the locks of both, which are taken in the order of their threads.
-//   3. It sleeps until it is served, until its context is done, or until one of
-//      its cases is due.
+// Whoever comes later to a channel finds its waiter there and serves it. So
+// from its first waiter on there may be two threads that carry out a case of
+// it; the one that finds it available, under its lock, and ends that, is the
+// one. If both that meet at a channel have waiters elsewhere, both have to be
+// available for each other, under the locks of both, which are taken in the
+// order of their threads.
 //
-// A waiter that stays in its queue when the operation is at its end is handed
-// back as well; so an operation can be carried out again, and looks only at
-// those channels where something has happened since. That is how a stage reads
-// many channels.
+// A waiter of what is no longer available is taken out of its queue by whoever
+// finds it, and handed back (Drop). So an operation can be carried out again,
+// with the waiters that are still in their queues, and looks only at those
+// channels where something has happened since. That is how a stage reads many
+// channels.
 //
 // Who is served must not have been told to stop: whoever would serve it, looks
 // at its context first.
@@ -50,7 +48,7 @@ struct Waiter : sync::ListHook<Waiter> {
 
   Operation* const operation;
   Case* const action;
-  bool queued = false;       // under the lock of the channel
+  bool queued = false;        // under the lock of the channel
   bool may_be_there = false;  // what the operation knows of that
 };
 
@@ -85,22 +83,23 @@ class Operation {
   // More cases than that cost an allocation.
   static constexpr size_t kInlined = 4;
 
-  // Whether others may serve it, and it must claim itself.
-  void BecomeAvailable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The end of that. What was carried out.
-  std::optional<size_t> BecomeUnavailable()
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // kDone, for it alone; kOver if it has been served.
+  // From now on others may serve it, and it must claim itself. Arms what it was
+  // handed back.
+  void BecomeAvailable();
+  // The end of that. The case that was carried out for it, if any.
+  std::optional<size_t> BecomeUnavailable();
+  // The same, to carry out a case itself: kOver if it has been served.
   Outcome Claim();
 
   // Looks at all armed cases. Those that are not ready wait in the queues of
   // their channels then; with the exception of the last one, if `queue_last` is
-  // false: then it is not available any more either.
+  // false: then it is not available any more either. Where cases remain armed,
+  // it was served, or its context is done.
   std::optional<size_t> Look(bool queue_last);
   Outcome LookAt(size_t index, bool queue);
-  std::optional<size_t> Park();
-  void ArmDropped();
-  void ArmDroppedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Park();
+  // A waiter is in no queue.
+  void Left(Waiter& waiter);
 
   // For whoever has found a waiter of it in the queue of a channel, and has
   // taken that out. CarryOut moves what is in the one box to the other, if
@@ -121,7 +120,7 @@ class Operation {
   absl::InlinedVector<size_t, kInlined> armed_;    // cases to be looked at
   size_t queued_ = 0;                              // waiters that may be
   std::optional<size_t> next_due_;
-  bool claims_ = false;  // it is available, or has been served
+  bool claims_ = false;  // it is available, or was, until it was served
 
   sync::Mutex mutex_;  // below those of the channels
   sync::CondVar changed_;
@@ -131,10 +130,10 @@ class Operation {
   sync::LinkedList<Waiter> dropped_ ABSL_GUARDED_BY(mutex_);
 };
 
-// For whoever has found a waiter of `other` in a queue: the lock of `other`, and
-// that of `self` where it has to be claimed too. An operation that is available
-// is the only one of its thread, so there are no two locks to be taken where
-// both are of one thread: the other one is not available then.
+// For whoever has found a waiter of `other` in a queue: the lock of `other`,
+// and that of `self` where it has to be claimed too. An operation that is
+// available is the only one of its thread, so there are no two locks to be
+// taken where both are of one thread: the other one is not available then.
 class Operation::LockBoth {
  public:
   LockBoth(Operation& self, Operation& other) ABSL_NO_THREAD_SAFETY_ANALYSIS;

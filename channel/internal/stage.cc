@@ -82,8 +82,8 @@ void Stage::RunCapturing(absl::FunctionRef<void()> work) {
   struct Ending {
     ~Ending() {
       if (!returned) {
-        stage->Fail(absl::InternalError(
-            absl::StrCat("channel::", stage->name(), ": a worker's thread ended")));
+        stage->Fail(absl::InternalError(absl::StrCat(
+            "channel::", stage->name(), ": a worker's thread ended")));
       }
     }
     Stage* stage;

@@ -62,7 +62,8 @@ class Stage {
     return scope_.has_value() ? scope_->context() : outer_;
   }
 
-  // OK unless something below has said otherwise, and then that which was first.
+  // OK unless something below has said otherwise, and then that which was
+  // first.
   absl::Status status() const;
   // The stage ends.
   void Fail(absl::Status error);
@@ -162,8 +163,8 @@ class Input {
   Input(Stage& stage, Channel<T>& channel)
       : stage_(stage), held_({&channel}, stage, &Core::BeginReading) {}
 
-  // None at the end of the channel, or if the stage has to end. `*number` is how
-  // many there have been before.
+  // None at the end of the channel, or if the stage has to end. `*number` is
+  // how many there have been before.
   std::optional<T> Next(uint64_t* number = nullptr) {
     Unboxed<T> received;
     Case action = Access::ReceiveCase(held_[0], received);
@@ -327,15 +328,15 @@ class Outputs {
   std::vector<size_t> had_it_;  // and are not armed
 };
 
-// The results of several workers, passed on one at a time: in the order of their
-// numbers, or of no numbers, as they come. Whoever brings the one that is next
-// passes on what is there by then; the others go back to work, and are at most
-// so far ahead as there are places.
+// The results of several workers, passed on one at a time: in the order of
+// their numbers, or of no numbers, as they come. Whoever brings the one that is
+// next passes on what is there by then; the others go back to work, and are at
+// most so far ahead as there are places.
 template <class R>
 class Results {
  public:
-  // `pass_on` is called with no lock held, and by one thread at a time. After it
-  // has returned false it is not called any more.
+  // `pass_on` is called with no lock held, and by one thread at a time. After
+  // it has returned false it is not called any more.
   Results(Stage& stage, absl::FunctionRef<bool(R)> pass_on)
       : stage_(stage),
         pass_on_(pass_on),
@@ -350,8 +351,8 @@ class Results {
   }
   void GiveBackPlace() { places_.TryReceive().IgnoreError(); }
 
-  // In the place that was taken; an empty one is passed over. False if the stage
-  // has to end.
+  // In the place that was taken; an empty one is passed over. False if the
+  // stage has to end.
   bool Put(uint64_t number, std::optional<R> result) {
     auto boxed = std::make_unique<std::optional<R>>(std::move(result));
     {
@@ -401,8 +402,8 @@ class Results {
 };
 
 // What all stages with a function are: `make` is called with each value, by
-// several workers at once, and what it returns is passed on, if it is not empty.
-// Ends when `pass_on` returns false.
+// several workers at once, and what it returns is passed on, if it is not
+// empty. Ends when `pass_on` returns false.
 template <class R, class T, class Make, class PassOn>
 void Process(Stage& stage, Input<T>& input, Make make, PassOn pass_on) {
   if (stage.workers() == 1) {
