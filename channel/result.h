@@ -85,9 +85,12 @@ class [[nodiscard]] DistinctStatusOr {
 
   void IgnoreError() const { value_.IgnoreError(); }
 
-  // Or what T can be made from, this would be too.
-  operator absl::StatusOr<T>() const = delete;
-  operator absl::Status() const = delete;
+  // Or a T that can be made from anything would be made from this. All forms of
+  // it, so that none is a worse match than StatusOr's constructor.
+  operator absl::StatusOr<T>() & = delete;
+  operator absl::StatusOr<T>() const& = delete;
+  operator absl::StatusOr<T>() && = delete;
+  operator absl::StatusOr<T>() const&& = delete;
 
  private:
   struct Only {
