@@ -2,12 +2,12 @@
 // Go's chan<- T and <-chan T are.
 //
 //   cohort::channel::Receiver<Page> Load(const Url& url) {  // a future
-//     auto [sender, receiver] = cohort::channel::MakeChannel<Page>(1);
-//     Start([url, sender = sender] {
+//     auto ends = cohort::channel::MakeChannel<Page>(1);
+//     Start([url, sender = std::move(ends.sender)] {
 //       sender.TrySend(Fetch(url)).IgnoreError();
 //       sender.Close();
 //     });
-//     return receiver;
+//     return std::move(ends.receiver);
 //   }
 
 #ifndef COHORT_CHANNEL_ENDS_H_
