@@ -3,7 +3,11 @@
 #ifdef COHORT_SYNC_SIMULATED
 #include "cohort/sync/simulated/kernel.h"
 #else
-#include "absl/random/random.h"
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "cohort/sync/atomic.h"
+#include "cohort/sync/clock.h"
 #endif
 
 namespace cohort::sync {
@@ -20,9 +24,40 @@ double RandomFraction() {
 
 #else
 
+namespace {
+
+// SplitMix64: good enough for lots, and it can be seeded without a call that
+// may fail. (absl::BitGen allocates under absl::call_once: if that throws, all
+// who come later wait for ever.)
+class Generator {
+ public:
+  // Told apart by the time, across processes and machines; by a number, across
+  // threads; and by where the system has put this one.
+  Generator()
+      : state_(static_cast<uint64_t>(absl::ToUnixNanos(Now())) ^
+               reinterpret_cast<uintptr_t>(this)) {
+    static Atomic<uint64_t> generators = 0;
+    state_ += generators.fetch_add(1, kRelaxed) << 32;
+  }
+
+  double Fraction() {
+    state_ += 0x9e3779b97f4a7c15;
+    uint64_t mixed = state_;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    mixed ^= mixed >> 31;
+    return static_cast<double>(mixed >> 11) * 0x1p-53;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+}  // namespace
+
 double RandomFraction() {
-  thread_local absl::InsecureBitGen generator;
-  return absl::Uniform(generator, 0.0, 1.0);
+  thread_local Generator generator;
+  return generator.Fraction();
 }
 
 #endif
