@@ -1,11 +1,12 @@
 // What holds when memory runs out in a call: either it has done all that it
 // does, or it throws and nothing has changed.
 
+#include <atomic>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,11 +14,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "cohort/channel/channel.h"
 #include "cohort/channel/ends.h"
 #include "cohort/channel/pipeline.h"
 #include "cohort/channel/select.h"
 #include "cohort/context/context.h"
+#include "cohort/executor/executor.h"
+#include "cohort/executor/pools.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/failing_new.h"
 #include "cohort/sync/test_util.h"
@@ -67,8 +71,7 @@ TEST(AllocationFailureTest, TrySendToAFullChannel) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     Channel<Message> channel;
     auto value = std::make_unique<int>(1);
-    fault.Strikes(
-        [&] { channel.TrySend(std::move(value)).IgnoreError(); });
+    fault.Strikes([&] { channel.TrySend(std::move(value)).IgnoreError(); });
     EXPECT_NE(value, nullptr);
     EXPECT_EQ(channel.TryReceive().status().code(),
               absl::StatusCode::kUnavailable);
@@ -80,9 +83,8 @@ TEST(AllocationFailureTest, SendToAClosedChannel) {
     Channel<Message> channel(1);
     channel.Close();
     auto value = std::make_unique<int>(1);
-    fault.Strikes([&] {
-      channel.Send(Context(), std::move(value)).IgnoreError();
-    });
+    fault.Strikes(
+        [&] { channel.Send(Context(), std::move(value)).IgnoreError(); });
     EXPECT_NE(value, nullptr);
   });
 }
@@ -97,8 +99,7 @@ TEST(AllocationFailureTest, ReceiveAndClose) {
     received.reserve(2);
     bool threw = fault.Strikes(
         [&] { received.push_back(**channel.Receive(Context())); });
-    threw |= fault.Strikes(
-        [&] { received.push_back(**channel.TryReceive()); });
+    threw |= fault.Strikes([&] { received.push_back(**channel.TryReceive()); });
     EXPECT_FALSE(threw);
     EXPECT_EQ(received, (std::vector<int>{0, 1}));
     EXPECT_FALSE(fault.Strikes([&] { channel.Close(); }));
@@ -107,51 +108,83 @@ TEST(AllocationFailureTest, ReceiveAndClose) {
   });
 }
 
-// It is parked, or would be. Whoever comes later finds it there, or nobody.
-TEST(AllocationFailureTest, ReceiveFromAnEmptyChannel) {
+// The operation of so many cases allocates in any case, and then parks.
+class Several {
+ public:
+  Several() {
+    for (int i = 0; i < 6; ++i) all_.push_back(&channels_.emplace_back());
+  }
+  Channel<Message>& operator[](size_t i) { return *all_[i]; }
+  absl::Span<Channel<Message>* const> all() const { return all_; }
+
+ private:
+  std::deque<Channel<Message>> channels_;
+  std::vector<Channel<Message>*> all_;
+};
+
+// Whoever comes later finds it there, or nobody.
+TEST(AllocationFailureTest, ReceiveOfWhatIsYetToCome) {
   WithEachAllocationFailing([](AllocationFault& fault) {
-    CancelScope scope = WithCancel(Context());
-    Channel<Message> channel(1);
+    const CancelScope scope = WithCancel(Context());
+    CancelScope give_up = WithCancel(Context());
+    Several channels;
+    bool sent = false;
     Caller sender([&] {
-      EXPECT_EQ(channel.Send(Context(), std::make_unique<int>(1)),
-                absl::OkStatus());
+      sync::SleepFor(absl::Milliseconds(1));
+      sent = channels[3].Send(give_up.context(), std::make_unique<int>(1)).ok();
     });
     Message received;
-    const bool threw = fault.Strikes(
-        [&] { received = *channel.Receive(scope.context()); });
+    const bool threw = fault.Strikes([&] {
+      received = *std::move(
+          ReceiveFromAny<Message>(scope.context(), channels.all())->value);
+    });
+    if (threw) give_up.Cancel();
     sender.Join();
-    EXPECT_EQ(channel.size(), threw ? 1 : 0);
+    EXPECT_NE(sent, threw);
     EXPECT_EQ(received == nullptr, threw);
+  });
+}
+
+TEST(AllocationFailureTest, SendToWhoeverIsYetToCome) {
+  WithEachAllocationFailing([](AllocationFault& fault) {
+    const CancelScope scope = WithCancel(Context());
+    CancelScope give_up = WithCancel(Context());
+    Several channels;
+    auto value = std::make_unique<int>(1);
+    bool received = false;
+    Caller receiver([&] {
+      sync::SleepFor(absl::Milliseconds(1));
+      received = channels[3].Receive(give_up.context()).ok();
+    });
+    const bool threw = fault.Strikes([&] {
+      EXPECT_TRUE(
+          SendToAny<Message>(scope.context(), channels.all(), std::move(value))
+              .ok());
+    });
+    if (threw) give_up.Cancel();
+    receiver.Join();
+    EXPECT_NE(received, threw);
+    EXPECT_EQ(value != nullptr, threw);
   });
 }
 
 TEST(AllocationFailureTest, SendToAFullChannel) {
   WithEachAllocationFailing([](AllocationFault& fault) {
-    CancelScope scope = WithCancel(Context());
+    const CancelScope scope = WithCancel(Context());
     Channel<Message> channel(1);
     EXPECT_EQ(channel.TrySend(std::make_unique<int>(0)), absl::OkStatus());
     auto value = std::make_unique<int>(1);
-    Caller receiver([&] { EXPECT_EQ(**channel.Receive(Context()), 0); });
+    Caller receiver([&] {
+      sync::SleepFor(absl::Milliseconds(1));
+      EXPECT_EQ(**channel.Receive(Context()), 0);
+    });
     const bool threw = fault.Strikes([&] {
       EXPECT_EQ(channel.Send(scope.context(), std::move(value)),
                 absl::OkStatus());
     });
     receiver.Join();
     EXPECT_EQ(value != nullptr, threw);
-    EXPECT_EQ(Rest(channel),
-              threw ? std::vector<int>() : std::vector<int>{1});
-  });
-}
-
-TEST(AllocationFailureTest, ReceiveUntilACancel) {
-  WithEachAllocationFailing([](AllocationFault& fault) {
-    CancelScope scope = WithCancel(Context());
-    Channel<int> channel;
-    Caller canceller([&] { scope.Cancel(kStop); });
-    fault.Strikes([&] {
-      EXPECT_EQ(channel.Receive(scope.context()).status(), kStop);
-    });
-    EXPECT_EQ(channel.TrySend(1).code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(Rest(channel), threw ? std::vector<int>() : std::vector<int>{1});
   });
 }
 
@@ -159,39 +192,38 @@ TEST(AllocationFailureTest, ReceiveUntilACancel) {
 TEST(AllocationFailureTest, SelectsThatPark) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     CancelScope scope = WithCancel(Context());
-    std::vector<std::unique_ptr<Channel<Message>>> channels;
-    std::vector<Channel<Message>*> all;
-    for (int i = 0; i < 6; ++i) {
-      channels.push_back(std::make_unique<Channel<Message>>());
-      all.push_back(channels.back().get());
-    }
-    auto value = std::make_unique<int>(1);
+    Several channels;
     Channel<Message> last;
+    auto one = std::make_unique<int>(1);
+    auto two = std::make_unique<int>(2);
     Caller canceller([&] {
       sync::SleepFor(absl::Milliseconds(1));
       scope.Cancel(kStop);
     });
     const auto never = [](const auto&) { ADD_FAILURE(); };
     fault.Strikes([&] {
-      EXPECT_FALSE(Select(scope.context(),
-                          SendTo(*all[0], std::move(value), never),
-                          ReceiveFrom(*all[1], never),
-                          ReceiveFrom(*all[2], never),
-                          SendTo(*all[3], std::move(value), never),
-                          ReceiveFrom(*all[4], never), ReceiveFrom(last, never))
-                       .ok());
+      EXPECT_FALSE(
+          Select(scope.context(), SendTo(channels[0], std::move(one), never),
+                 ReceiveFrom(channels[1], never),
+                 ReceiveFrom(channels[2], never),
+                 SendTo(channels[3], std::move(two), never),
+                 ReceiveFrom(channels[4], never), ReceiveFrom(last, never))
+              .ok());
     });
-    EXPECT_NE(value, nullptr);
+    EXPECT_NE(one, nullptr);
+    EXPECT_NE(two, nullptr);
     fault.Strikes([&] {
-      EXPECT_FALSE(ReceiveFromAny<Message>(scope.context(), all).ok());
+      EXPECT_FALSE(
+          ReceiveFromAny<Message>(scope.context(), channels.all()).ok());
     });
     fault.Strikes([&] {
       EXPECT_FALSE(
-          SendToAny<Message>(scope.context(), all, std::move(value)).ok());
+          SendToAny<Message>(scope.context(), channels.all(), std::move(one))
+              .ok());
     });
-    EXPECT_NE(value, nullptr);
+    EXPECT_NE(one, nullptr);
     // Nobody is left in a queue: whoever were, would be served.
-    for (Channel<Message>* channel : all) {
+    for (Channel<Message>* channel : channels.all()) {
       EXPECT_FALSE(channel->TryReceive().ok());
       EXPECT_FALSE(channel->TrySend(std::make_unique<int>(2)).ok());
     }
@@ -242,65 +274,72 @@ TEST(AllocationFailureTest, HandlesAndIteration) {
   });
 }
 
-// However a stage ends, it closes its channels, and leaves nobody in them.
-void ExpectClosed(Channel<int>& channel) {
-  EXPECT_TRUE(channel.closed());
-  while (channel.TryReceive().ok()) {
-  }
-}
-
+// However a stage ends, it closes its channels, leaves nobody in their queues,
+// and no worker at work.
 TEST(AllocationFailureTest, Stages) {
-  using Run = std::function<absl::Status(const Context&, Channel<int>&,
-                                         Channel<int>&, Channel<int>&)>;
   using In = Channel<int>;
+  using Run =
+      std::function<absl::Status(const Context&, Executor*, In&, In&, In&)>;
   const std::vector<Run> stages = {
-      [](const Context& c, In& in, In& out, In&) {
+      [](const Context& c, Executor*, In& in, In& out, In&) {
         return Map(c, in, out, std::negate<>());
       },
-      [](const Context& c, In& in, In& out, In& other) {
+      [](const Context& c, Executor*, In& in, In& out, In& other) {
         return FanIn<int>(c, {&in, &other}, out);
       },
-      [](const Context& c, In& in, In& out, In& other) {
+      [](const Context& c, Executor*, In& in, In& out, In& other) {
         return Tee(c, in, out, other);
       },
-      [](const Context& c, In& in, In& out, In& other) {
+      [](const Context& c, Executor*, In& in, In& out, In& other) {
         return FanOutDeal<int>(c, in, {&out, &other});
       },
-      [](const Context& c, In& in, In& out, In&) {
-        return Map(c, in, out, std::negate<>(), {.workers = 3});
+      [](const Context& c, Executor* pool, In& in, In& out, In&) {
+        return Map(c, in, out, std::negate<>(),
+                   {.workers = 3, .executor = pool});
       },
-      [](const Context& c, In& in, In& out, In&) {
-        return Filter(
-            c, in, out, [](int) { return true; },
-            {.workers = 3, .ordered = false});
+      [](const Context& c, Executor* pool, In& in, In& out, In&) {
+        return Filter(c, in, out, [](int) { return true; },
+                      {.workers = 3, .ordered = false, .executor = pool});
       },
-      [](const Context& c, In& in, In&, In&) {
+      [](const Context& c, Executor* pool, In& in, In&, In&) {
         return MapReduce(c, in, std::negate<>(), 0, std::plus<>(),
-                         {.workers = 2})
+                         {.workers = 2, .executor = pool})
             .status();
       },
   };
   for (const Run& stage : stages) {
     WithEachAllocationFailing([&stage](AllocationFault& fault) {
       const CancelScope scope = WithCancel(Context());
-      Channel<int> in(10);
-      Channel<int> out(10);
-      Channel<int> other(10);
+      // With its threads, which are none of the stage's business.
+      FixedPool pool(2);
+      std::atomic<int> started = 0;
+      for (int i = 0; i < 2; ++i) {
+        pool.Submit([&started] {
+          ++started;
+          Await([&started] { return started == 2; });
+        });
+      }
+      Await([&started] { return started == 2; });
+      In in(10);
+      In out(10);
+      In other(10);
       for (int i = 0; i < 3; ++i) EXPECT_EQ(in.TrySend(i), absl::OkStatus());
       Caller closer([&] {
         sync::SleepFor(absl::Milliseconds(1));
         in.Close();
         other.Close();
       });
-      bool began = false;
+      bool returned = false;
       const bool threw = fault.Strikes([&] {
-        EXPECT_EQ(stage(scope.context(), in, out, other), absl::OkStatus());
-        began = true;
+        EXPECT_EQ(stage(scope.context(), &pool, in, out, other),
+                  absl::OkStatus());
+        returned = true;
       });
-      EXPECT_NE(threw, began);
+      EXPECT_NE(threw, returned);
       closer.Join();
-      ExpectClosed(in);
-      while (out.TryReceive().ok() || other.TryReceive().ok()) {
+      for (In* channel : {&in, &out, &other}) {
+        while (channel->TryReceive().ok()) {
+        }
       }
     });
   }

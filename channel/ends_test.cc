@@ -39,13 +39,13 @@ TEST(EndsTest, WhatTheOneSendsTheOtherReceives) {
 }
 
 // As a future.
-Receiver<std::unique_ptr<int>> Start(std::vector<std::unique_ptr<Caller>>& callers) {
+Receiver<std::unique_ptr<int>> Start(
+    std::vector<std::unique_ptr<Caller>>& callers) {
   auto ends = MakeChannel<std::unique_ptr<int>>(1);
-  callers.push_back(
-      std::make_unique<Caller>([sender = std::move(ends.sender)] {
-        EXPECT_EQ(sender.TrySend(std::make_unique<int>(7)), absl::OkStatus());
-        sender.Close();
-      }));
+  callers.push_back(std::make_unique<Caller>([sender = std::move(ends.sender)] {
+    EXPECT_EQ(sender.TrySend(std::make_unique<int>(7)), absl::OkStatus());
+    sender.Close();
+  }));
   return std::move(ends.receiver);
 }
 

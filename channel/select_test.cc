@@ -274,33 +274,31 @@ TEST(SelectTest, AfterAWhileItGivesUp) {
                    ReceiveFrom(idle, kNever))
                 .value(),
             0);
-  EXPECT_EQ(
-      Select(Context(), After(-absl::InfiniteDuration(), [&] { ++late; }))
-          .value(),
-      0);
+  EXPECT_EQ(Select(Context(), After(-absl::InfiniteDuration(), [&] { ++late; }))
+                .value(),
+            0);
   EXPECT_EQ(late, 3);
 }
 
 TEST(SelectTest, WhatIsReadyDoesNotWaitForTheTime) {
   Channel<int> a(1);
   EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus());
-  EXPECT_EQ(
-      Select(Context(), After(absl::Hours(1), [] { ADD_FAILURE(); }),
-             After(absl::InfiniteDuration(), [] { ADD_FAILURE(); }),
-             ReceiveFrom(a, [](const auto&) {}))
-          .value(),
-      2);
+  EXPECT_EQ(Select(Context(), After(absl::Hours(1), [] { ADD_FAILURE(); }),
+                   After(absl::InfiniteDuration(), [] { ADD_FAILURE(); }),
+                   ReceiveFrom(a, [](const auto&) {}))
+                .value(),
+            2);
   CancelScope scope = WithCancel(Context());
   Caller canceller([&] { scope.Cancel(kStop); });
   EXPECT_EQ(Select(scope.context(), ReceiveFrom(a, kNever),
                    After(absl::Hours(1), [] { ADD_FAILURE(); }))
                 .status(),
             kStop);
-  EXPECT_EQ(Select(Context(), ReceiveFrom(a, kNever),
-                   After(absl::Hours(1), [] { ADD_FAILURE(); }),
-                   Otherwise([] {}))
-                .value(),
-            2);
+  EXPECT_EQ(
+      Select(Context(), ReceiveFrom(a, kNever),
+             After(absl::Hours(1), [] { ADD_FAILURE(); }), Otherwise([] {}))
+          .value(),
+      2);
 }
 
 // What is sent is where it was.
@@ -332,7 +330,7 @@ TEST(SelectTest, ATickIsNotPassedOver) {
 
 TEST(SelectDeathTest, ATickerWithoutAPeriodDies) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(Ticker(absl::ZeroDuration()), "channel::Ticker: period");
+  EXPECT_DEATH(Ticker{absl::ZeroDuration()}, "channel::Ticker: period");
 }
 
 TEST(SelectTest, ManyCasesOfOneType) {
@@ -374,9 +372,8 @@ TEST(SelectTest, TwoThousandChannels) {
   }
   // Whoever waits finds what comes, at whichever of them.
   for (const size_t i : {size_t{0}, kChannels / 2, kChannels - 1}) {
-    Caller sender([&] {
-      EXPECT_EQ(channels[i].Send(Context(), 1), absl::OkStatus());
-    });
+    Caller sender(
+        [&] { EXPECT_EQ(channels[i].Send(Context(), 1), absl::OkStatus()); });
     const auto received = ReceiveFromAny<int>(Context(), all);
     EXPECT_EQ(received->index, i);
     EXPECT_EQ(received->value.value(), 1);

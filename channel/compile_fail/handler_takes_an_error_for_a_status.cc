@@ -5,6 +5,6 @@
 
 void Use(cohort::channel::Channel<std::any>& channel) {
   (void)cohort::channel::Select(
-      cohort::Context(), cohort::channel::ReceiveFrom(
-                             channel, [](absl::StatusOr<std::any>) {}));
+      cohort::Context(),
+      cohort::channel::ReceiveFrom(channel, [](absl::StatusOr<std::any>) {}));
 }

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
+#include "absl/base/config.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -88,8 +90,7 @@ std::optional<size_t> Operation::Await(const Context& context) {
   if (queued_ > 0) BecomeAvailable();
   const std::optional<size_t> done = Look(/*queue_last=*/true);
   if (done.has_value()) return done;
-  if (armed_.empty()) Park();
-  return BecomeUnavailable();
+  return armed_.empty() ? Park() : BecomeUnavailable();
 }
 
 void Operation::BecomeAvailable() {
@@ -174,12 +175,28 @@ Outcome Operation::LookAt(size_t index, bool queue) {
   return Outcome::kNotReady;
 }
 
-void Operation::Park() {
+std::optional<size_t> Operation::Park() {
   if (!claims_) BecomeAvailable();  // for the time, or the context, alone
   const sync::SteadyTime due = next_due_.has_value()
                                    ? cases_[*next_due_].due
                                    : sync::SteadyTime::InfiniteFuture();
   sync::Point("channel.park");
+#ifdef ABSL_HAVE_EXCEPTIONS
+  try {
+    Sleep(due);
+  } catch (const std::bad_alloc&) {
+    // Before it slept; but it may have been served.
+    const std::optional<size_t> done = BecomeUnavailable();
+    if (!done.has_value()) throw;
+    return done;
+  }
+#else
+  Sleep(due);
+#endif
+  return BecomeUnavailable();
+}
+
+void Operation::Sleep(sync::SteadyTime due) {
   const DoneCallback wake = WakeOnDone(*context_, mutex_, changed_);
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);

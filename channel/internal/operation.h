@@ -36,6 +36,7 @@
 #include "absl/types/span.h"
 #include "cohort/channel/internal/core.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
@@ -97,7 +98,8 @@ class Operation {
   // it was served, or its context is done.
   std::optional<size_t> Look(bool queue_last);
   Outcome LookAt(size_t index, bool queue);
-  void Park();
+  std::optional<size_t> Park();
+  void Sleep(sync::SteadyTime due);
   // A waiter is in no queue.
   void Left(Waiter& waiter);
 
