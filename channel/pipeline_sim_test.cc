@@ -489,7 +489,7 @@ TEST_P(PipelineSimTest, FanOutOverlooksNoReader) {
 }
 
 TEST(PipelineProof, TwoWorkers) {
-  ExploreAll(1, [] {
+  ExploreAll(2, [] {
     Channel<int> numbers(2);
     Channel<int> negative(2);
     EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
@@ -503,15 +503,14 @@ TEST(PipelineProof, FanInOfTwo) {
   ExploreAll(1, [] {
     Channel<int> a;
     Channel<int> b;
-    Channel<int> both;
-    Caller fan_in(
-        [&] { EXPECT_EQ(FanIn(Context(), {&a, &b}, both), absl::OkStatus()); });
+    Channel<int> both(3);
+    Caller fan_in([&] {
+      EXPECT_EQ(FanIn(Context(), {&a, &b}, both), absl::OkStatus());
+    });
     Caller feed(
         [&] { EXPECT_EQ(Feed(Context(), Ints{1, 2}, a), absl::OkStatus()); });
-    Caller other([&] {
-      EXPECT_EQ(b.Send(Context(), 3), absl::OkStatus());
-      b.Close();
-    });
+    EXPECT_EQ(b.Send(Context(), 3), absl::OkStatus());
+    b.Close();
     Ints values = Rest(both);
     std::sort(values.begin(), values.end());
     EXPECT_EQ(values, (Ints{1, 2, 3}));
