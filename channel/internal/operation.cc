@@ -161,11 +161,7 @@ Outcome Operation::LookAt(size_t index, bool queue) {
   // Here, where it is later than whatever has made the case ready.
   if (context_->done()) return Outcome::kOver;
   const Outcome outcome = channel.Try(action, *this);
-  if (outcome != Outcome::kNotReady) return outcome;
-  if (!queue) {
-    // Here, where no case is ready.
-    return Claim() == Outcome::kDone ? Outcome::kNotReady : Outcome::kOver;
-  }
+  if (outcome != Outcome::kNotReady || !queue) return outcome;
   if (!claims_) BecomeAvailable();
   Waiter& waiter = waiters_[index];
   waiter.queued = true;

@@ -93,9 +93,10 @@ class Operation {
   Outcome Claim();
 
   // Looks at all armed cases. Those that are not ready wait in the queues of
-  // their channels then; with the exception of the last one, if `queue_last` is
-  // false: then it is not available any more either. Where cases remain armed,
-  // it was served, or its context is done.
+  // their channels then, with the exception of the last one if `queue_last` is
+  // false. (At the moment at which that was not ready, neither were the others,
+  // unless they are served.) Where cases remain armed, it was served, or its
+  // context is done.
   std::optional<size_t> Look(bool queue_last);
   Outcome LookAt(size_t index, bool queue);
   std::optional<size_t> Park();
