@@ -2,6 +2,7 @@
 // with numbers are those of docs/immunity.md.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <deque>
 #include <initializer_list>
@@ -51,8 +52,13 @@ void ExploreQuiescent(absl::FunctionRef<void()> body) {
                body);
 }
 
-void ExploreAll(absl::FunctionRef<void()> body) {
-  sim::Options options = sim::AllSchedules();
+// All of them, or those with at most so many preemptions.
+void ExploreAll(absl::FunctionRef<void()> body,
+                std::optional<int> preemptions = std::nullopt) {
+  sim::Options options =
+      preemptions.has_value()
+          ? sim::AllSchedules(sim::Strategy::PreemptionBounded(*preemptions))
+          : sim::AllSchedules();
   if (kShare == 1) {
     sim::ExploreAll(options, body);
   } else {
@@ -334,6 +340,93 @@ TEST(ChannelLinearizableSimTest, AsAQueueThatIsBounded) {
   }
 }
 
+// Two channels with a place each, as one: what is in them.
+struct TwoModels {
+  std::array<std::optional<int>, 2> values;
+  bool operator==(const TwoModels&) const = default;
+};
+
+// A Select looks at one channel after the other, and seems to look at both.
+TEST(SelectLinearizableSimTest, AsOneThatSeesAllChannelsAtOnce) {
+  Explore([] {
+    std::array<Channel<int>, 2> channels = {Channel<int>(1), Channel<int>(1)};
+    sim::History<TwoModels> history;
+    const auto send = [&](size_t i, int value) {
+      history.Call(
+          "TrySend", [&, i, value] { return channels[i].TrySend(value).ok(); },
+          [i, value](TwoModels& model) {
+            if (model.values[i].has_value()) return false;
+            model.values[i] = value;
+            return true;
+          });
+    };
+    const auto take = [&](bool otherwise) {
+      int received = -1;
+      const auto handle = [&received](absl::StatusOr<int> value) {
+        received = value.value();
+      };
+      history.Call(
+          otherwise ? "Select, Otherwise" : "Select",
+          [&, otherwise] {
+            if (otherwise) {
+              EXPECT_TRUE(Select(Context(), ReceiveFrom(channels[0], handle),
+                                 ReceiveFrom(channels[1], handle),
+                                 Otherwise([] {}))
+                              .ok());
+            } else {
+              EXPECT_TRUE(Select(Context(), ReceiveFrom(channels[0], handle),
+                                 ReceiveFrom(channels[1], handle))
+                              .ok());
+            }
+            return received;
+          },
+          [otherwise](TwoModels& model, const int& value) {
+            if (value == -1) {
+              return otherwise && !model.values[0].has_value() &&
+                     !model.values[1].has_value();
+            }
+            for (std::optional<int>& each : model.values) {
+              if (each != value) continue;
+              each.reset();
+              return true;
+            }
+            return false;
+          });
+    };
+    const auto put = [&](size_t i, int value) {
+      EXPECT_TRUE(Select(Context(),
+                         SendTo(channels[i], int{value}, [](absl::Status) {}))
+                      .ok());
+    };
+    {
+      Caller one([&] {
+        send(0, 1);
+        take(true);
+        send(1, 2);
+      });
+      Caller two([&] {
+        send(1, 3);
+        take(true);
+      });
+      take(true);
+      send(0, 4);
+      take(true);
+    }
+    history.CheckLinearizable();
+    // The one that blocks has something to wait for.
+    Caller sender([&] { put(0, 5); });
+    const auto ignore = [](const auto&) {};
+    for (bool received = false; !received;) {
+      EXPECT_TRUE(Select(Context(), ReceiveFrom(channels[1], ignore),
+                         ReceiveFrom(channels[0],
+                                     [&](absl::StatusOr<int> value) {
+                                       received = value.value() == 5;
+                                     }))
+                      .ok());
+    }
+  });
+}
+
 TEST(ChannelQuiescentSimTest, WhoBlocksIsServedInTurn) {
   ExploreQuiescent([] {
     Channel<int> channel;
@@ -381,6 +474,64 @@ TEST(ChannelQuiescentSimTest, WhoHasGoneIsNotServed) {
     scope.Cancel(kStop);
     sync::SleepFor(kMoment);
     EXPECT_EQ(channel.TrySend(1), absl::OkStatus());
+  });
+}
+
+absl::Duration Elapsed() {
+  return sync::SteadyTime::Now() - sync::SteadyTime();
+}
+
+// With no executor and no timer that would have to run.
+TEST(ChannelQuiescentSimTest, ASelectKeepsTheTimeItself) {
+  ExploreQuiescent([] {
+    Channel<int> idle;
+    const auto never = [](const auto&) { ADD_FAILURE(); };
+    EXPECT_EQ(Select(Context(), After(3 * kMoment, [] { ADD_FAILURE(); }),
+                     ReceiveFrom(idle, never), After(2 * kMoment, [] {}))
+                  .value(),
+              2);
+    EXPECT_EQ(Elapsed(), 2 * kMoment);
+    EXPECT_EQ(Select(Context(), After(kMoment, [] {})).value(), 0);
+    EXPECT_EQ(Elapsed(), 3 * kMoment);
+    // What comes before is not late.
+    Caller sender([&] {
+      sync::SleepFor(kMoment);
+      EXPECT_EQ(idle.Send(Context(), 1), absl::OkStatus());
+    });
+    EXPECT_EQ(Select(Context(), After(2 * kMoment, [] { ADD_FAILURE(); }),
+                     ReceiveFrom(idle, [](const auto&) {}))
+                  .value(),
+              1);
+    EXPECT_EQ(Elapsed(), 4 * kMoment);
+    // The wall clock does not count.
+    sync::ShiftWallClock(absl::Hours(2));
+    EXPECT_EQ(Select(Context(), After(kMoment, [] {})).value(), 0);
+    EXPECT_EQ(Elapsed(), 5 * kMoment);
+  });
+}
+
+TEST(ChannelQuiescentSimTest, ATickerDropsTicksForWhoIsLate) {
+  ExploreQuiescent([] {
+    Ticker ticker(2 * kMoment);
+    const auto tick = [&ticker] {
+      EXPECT_TRUE(Select(Context(), Tick(ticker, [] {})).ok());
+      return Elapsed();
+    };
+    EXPECT_EQ(tick(), 2 * kMoment);
+    EXPECT_EQ(tick(), 4 * kMoment);
+    sync::SleepFor(5 * kMoment);  // misses one, and is late for the next
+    EXPECT_EQ(tick(), 9 * kMoment);
+    EXPECT_EQ(tick(), 10 * kMoment);
+    sync::SleepFor(2 * kMoment);
+    EXPECT_EQ(tick(), 12 * kMoment);
+    EXPECT_EQ(tick(), 14 * kMoment);
+    sync::SleepFor(kMoment);
+    ticker.Reset();
+    EXPECT_EQ(tick(), 17 * kMoment);
+    EXPECT_EQ(Select(Context(), Tick(ticker, [] { ADD_FAILURE(); }),
+                     After(kMoment, [] {}))
+                  .value(),
+              1);
   });
 }
 
@@ -615,6 +766,31 @@ TEST(SelectSimTest, OtherwiseNeverBlocks) {
   });
 }
 
+// Somebody comes when the time does: served or late, not both.
+TEST(SelectSimTest, AMeetingAndATimeout) {
+  Explore([] {
+    Channel<int> channel;
+    Channel<int> other;
+    CancelScope scope = WithCancel(Context());
+    int received = 0;
+    int late = 0;
+    bool sent = false;
+    Caller sender([&] { sent = channel.Send(scope.context(), 1).ok(); });
+    EXPECT_TRUE(Select(Context(),
+                       ReceiveFrom(other, [](const auto&) { ADD_FAILURE(); }),
+                       ReceiveFrom(channel,
+                                   [&](absl::StatusOr<int> value) {
+                                     received += value.value();
+                                   }),
+                       After(kMoment, [&late] { ++late; }))
+                    .ok());
+    scope.Cancel();
+    sender.Join();
+    EXPECT_EQ(received + late, 1);
+    EXPECT_EQ(received, sent ? 1 : 0);
+  });
+}
+
 // All that are ready may be chosen: none of them is passed over for ever.
 TEST(SelectSimTest, EachReadyCaseIsChosenOnSomeSchedule) {
   std::vector<int> chosen(3);
@@ -661,6 +837,95 @@ TEST(ChannelProof, AMeetingAndACancel) {
   });
 }
 
+// Cancel has returned: nobody who waits with that context gets anything, and
+// nobody loses anything to him.
+TEST(ChannelProof, NobodyIsServedAfterACancel) {
+  ExploreAll([] {
+    Channel<int> channel;
+    CancelScope scope = WithCancel(Context());
+    Caller receiver(
+        [&] { EXPECT_EQ(channel.Receive(scope.context()).status(), kStop); });
+    scope.Cancel(kStop);
+    EXPECT_TRUE(absl::IsUnavailable(channel.TrySend(1)));
+  });
+  ExploreAll([] {
+    Channel<int> channel(1);
+    CancelScope scope = WithCancel(Context());
+    Caller receiver(
+        [&] { EXPECT_EQ(channel.Receive(scope.context()).status(), kStop); });
+    scope.Cancel(kStop);
+    EXPECT_EQ(channel.TrySend(1), absl::OkStatus());
+    receiver.Join();
+    EXPECT_EQ(channel.size(), 1);
+  });
+  ExploreAll([] {
+    Channel<int> channel;
+    CancelScope scope = WithCancel(Context());
+    Caller sender([&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
+    scope.Cancel(kStop);
+    EXPECT_TRUE(absl::IsUnavailable(channel.TryReceive().status()));
+  });
+  ExploreAll([] {
+    Channel<int> channel;
+    CancelScope scope = WithCancel(Context());
+    Caller sender([&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
+    scope.Cancel(kStop);
+    channel.Close();
+  });
+  ExploreAll([] {
+    Channel<int> a;
+    Channel<int> b;
+    CancelScope scope = WithCancel(Context());
+    const auto never = [](const auto&) { ADD_FAILURE(); };
+    Caller selects([&] {
+      EXPECT_EQ(
+          Select(scope.context(), ReceiveFrom(a, never), SendTo(b, 1, never))
+              .status(),
+          kStop);
+    });
+    scope.Cancel(kStop);
+    EXPECT_TRUE(absl::IsUnavailable(a.TrySend(1)));
+    b.Close();
+  });
+}
+
+// A value is in one of them at any time, if not in the one that was looked at
+// first.
+TEST(ChannelProof, OtherwiseMeansThatNothingWasReady) {
+  ExploreAll([] {
+    Channel<int> one(1);
+    Channel<int> two(1);
+    EXPECT_EQ(one.TrySend(1), absl::OkStatus());
+    const auto ignore = [](const auto&) {};
+    Caller looker([&] {
+      EXPECT_TRUE(Select(Context(), ReceiveFrom(one, ignore),
+                         ReceiveFrom(two, ignore),
+                         Otherwise([] { ADD_FAILURE() << "nothing there"; }))
+                      .ok());
+    });
+    EXPECT_EQ(two.TrySend(2), absl::OkStatus());
+    one.TryReceive().IgnoreError();
+  });
+}
+
+TEST(ChannelProof, ASelectAndTwoWhoSend) {
+  ExploreAll([] {
+    Channel<int> a;
+    Channel<int> b;
+    int sum = 0;
+    const auto add = [&sum](absl::StatusOr<int> value) {
+      sum += value.value();
+    };
+    Caller to_a([&] { EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus()); });
+    Caller to_b([&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
+    const size_t first =
+        Select(Context(), ReceiveFrom(a, add), ReceiveFrom(b, add)).value();
+    EXPECT_EQ(sum, first == 0 ? 1 : 10);
+    add((first == 0 ? b : a).Receive(Context()));
+    EXPECT_EQ(sum, 11);
+  });
+}
+
 TEST(ChannelProof, TwoSelectsThatFaceEachOther) {
   ExploreAll([] {
     Channel<int> a;
@@ -676,6 +941,37 @@ TEST(ChannelProof, TwoSelectsThatFaceEachOther) {
     other.Join();
     EXPECT_EQ(one + two, 1);
   });
+}
+
+// Two who face each other may be joined by a third: one pair meets.
+TEST(ChannelProof, ThreeSelectsInACircle) {
+  ExploreAll(
+      [] {
+        std::deque<Channel<int>> channels(3);
+        CancelScope scope = WithCancel(Context());
+        int sent = 0;
+        int received = 0;
+        const auto turn = [&](size_t i) {
+          const absl::Status status =
+              Select(scope.context(),
+                     SendTo(channels[i], 1, [&](absl::Status) { ++sent; }),
+                     ReceiveFrom(channels[(i + 1) % 3],
+                                 [&](absl::StatusOr<int> value) {
+                                   received += value.value();
+                                 }))
+                  .status();
+          EXPECT_TRUE(status.ok() || status == kStop);
+          scope.Cancel(kStop);  // the one that is left over
+        };
+        Caller first([&] { turn(0); });
+        Caller second([&] { turn(1); });
+        turn(2);
+        first.Join();
+        second.Join();
+        EXPECT_EQ(sent, 1);
+        EXPECT_EQ(received, 1);
+      },
+      1);
 }
 
 }  // namespace

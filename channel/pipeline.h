@@ -15,13 +15,27 @@
 //                it stands, and leaves nothing behind.
 // Cancellation?  The cause, once the context is done.
 // Order?         Values keep their order, also through several stages; those of
-//                several inputs mix.
+//                several inputs mix. A stage with several workers restores it,
+//                unless it is told not to.
 // On error?      A function may return absl::StatusOr<U> rather than U; its
-//                error ends the stage, which returns it. An exception leaves
-//                the stage.
+//                error ends the stage, which returns it: of several workers,
+//                the first error by completion. An exception leaves the stage.
+//                (Where U is itself an absl::Status or an absl::StatusOr<V>,
+//                and the function returns just that, it is a value like
+//                others.)
 // Thread safety  A channel has one stage that reads it and one that writes it,
 //                over its whole life: another one dies. Others than stages may
-//                do with it what they like.
+//                do with it what they like. Several threads for one stage are
+//                its StageOptions: Map(context, in, out, f, {.workers = 3}),
+//                and f must then be safe to call from several at once.
+// Workers        The calling thread is one of them, so that a stage goes on
+//                where the executor has no thread to give; the stage returns
+//                when all have ended, and leaves nothing in the executor that
+//                would touch it. Each has one value in hand, and of results
+//                that wait for their turn there are at most twice as many as
+//                workers. What the function does when it ends its thread is an
+//                error of the stage, INTERNAL, where that thread is not the
+//                caller's own.
 // The end        However a stage ends, it closes its inputs and its outputs. An
 //                input that is closed and empty is its end, and so is an output
 //                that whoever reads it has closed, or each of several: it then
@@ -49,10 +63,10 @@
 
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "cohort/channel/channel.h"
 #include "cohort/channel/internal/stage.h"
+#include "cohort/channel/result.h"
 #include "cohort/context/context.h"
 
 namespace cohort::channel {
@@ -77,28 +91,36 @@ absl::Status Feed(const Context& context, Range&& values, Channel<T>& out) {
 // Sends what `function` makes of each value.
 template <class T, class U, std::invocable<T> F>
 absl::Status Map(const Context& context, Channel<T>& in, Channel<U>& out,
-                 F function) {
-  internal::Stage stage("Map", context);
+                 F function, StageOptions options = {}) {
+  internal::Stage stage("Map", context, options);
   internal::Input<T> input(stage, in);
   internal::Output<U> output(stage, out);
-  while (std::optional<T> value = input.Next()) {
-    auto result = stage.Value(std::invoke(function, *std::move(value)));
-    if (!result.has_value() || !output.Send(*std::move(result))) break;
-  }
+  internal::Process<U>(
+      stage, input,
+      [&](T value) {
+        return stage.ValueOf<U>(std::invoke(function, std::move(value)));
+      },
+      [&](U result) { return output.Send(std::move(result)); });
   return stage.status();
 }
 
 // Sends on those values for which `wanted` is true.
 template <class T, std::predicate<const T&> F>
 absl::Status Filter(const Context& context, Channel<T>& in, Channel<T>& out,
-                    F wanted) {
-  internal::Stage stage("Filter", context);
+                    F wanted, StageOptions options = {}) {
+  internal::Stage stage("Filter", context, options);
   internal::Input<T> input(stage, in);
   internal::Output<T> output(stage, out);
-  while (std::optional<T> value = input.Next()) {
-    if (!std::invoke(wanted, std::as_const(*value))) continue;
-    if (!output.Send(*std::move(value))) break;
-  }
+  internal::Process<T>(
+      stage, input,
+      [&](T value) {
+        std::optional<T> result;
+        if (std::invoke(wanted, std::as_const(value))) {
+          result.emplace(std::move(value));
+        }
+        return result;
+      },
+      [&](T value) { return output.Send(std::move(value)); });
   return stage.status();
 }
 
@@ -155,10 +177,12 @@ absl::Status SkipN(const Context& context, Channel<T>& in, int64_t n,
 }
 
 // Sends on the values of all inputs as they come, until all are at their end.
+// What a value costs does not depend on the number of inputs: only those are
+// looked at that something has happened to.
 template <class T>
 absl::Status FanIn(const Context& context, Channels<T> ins, Channel<T>& out) {
   internal::Stage stage("FanIn", context);
-  internal::Input<T> input(stage, ins);
+  internal::Inputs<T> input(stage, ins);
   internal::Output<T> output(stage, out);
   while (std::optional<T> value = input.Next()) {
     if (!output.Send(*std::move(value))) break;
@@ -173,7 +197,7 @@ template <class T>
 absl::Status FanOut(const Context& context, Channel<T>& in, Channels<T> outs) {
   internal::Stage stage("FanOut", context);
   internal::Input<T> input(stage, in);
-  internal::Output<T> output(stage, outs);
+  internal::Outputs<T> output(stage, outs);
   while (std::optional<T> value = input.Next()) {
     if (!output.SendToAll(*std::move(value))) break;
   }
@@ -194,7 +218,7 @@ absl::Status FanOutDeal(const Context& context, Channel<T>& in,
                         Channels<T> outs) {
   internal::Stage stage("FanOutDeal", context);
   internal::Input<T> input(stage, in);
-  internal::Output<T> output(stage, outs);
+  internal::Outputs<T> output(stage, outs);
   while (std::optional<T> value = input.Next()) {
     if (!output.Send(*std::move(value))) break;
   }
@@ -202,23 +226,32 @@ absl::Status FanOutDeal(const Context& context, Channel<T>& in,
 }
 
 // What `reduce` makes of all values, one after the other: it is given what it
-// has returned last, at first `initial`, and what `map` makes of the value.
+// has returned last, at first `initial`, and what `map` makes of the value. Of
+// these, `map` alone is what several workers do at once. The result is an
+// absl::StatusOr<R>, for most R.
 template <class T, class R, std::invocable<T> M, class F>
-absl::StatusOr<R> MapReduce(const Context& context, Channel<T>& in, M map,
-                            R initial, F reduce) {
-  internal::Stage stage("MapReduce", context);
+Result<R> MapReduce(const Context& context, Channel<T>& in, M map, R initial,
+                    F reduce, StageOptions options = {}) {
+  using Mapped =
+      internal::Mapped<F, R, std::decay_t<std::invoke_result_t<M&, T>>>;
+  internal::Stage stage("MapReduce", context, options);
   internal::Input<T> input(stage, in);
-  R result = std::move(initial);
-  while (std::optional<T> value = input.Next()) {
-    auto mapped = stage.Value(std::invoke(map, *std::move(value)));
-    if (!mapped.has_value()) break;
-    std::optional<R> next =
-        stage.Value(std::invoke(reduce, std::move(result), *std::move(mapped)));
-    if (!next.has_value()) break;
-    result = *std::move(next);
-  }
-  if (!stage.status().ok()) return stage.status();
-  return result;
+  std::optional<R> result(std::in_place, std::move(initial));
+  internal::Process<Mapped>(
+      stage, input,
+      [&](T value) {
+        return stage.ValueOf<Mapped>(std::invoke(map, std::move(value)));
+      },
+      [&](Mapped mapped) {
+        std::optional<R> next = stage.ValueOf<R>(
+            std::invoke(reduce, *std::move(result), std::move(mapped)));
+        if (!next.has_value()) return false;
+        result.emplace(*std::move(next));
+        return true;
+      });
+  absl::Status status = stage.status();
+  if (!status.ok()) return internal::NoValue<R>(std::move(status));
+  return internal::Value<R>(*std::move(result));
 }
 
 }  // namespace cohort::channel

@@ -285,6 +285,237 @@ TEST_P(PipelineSimTest, B64_NobodyWaitsForAFunctionThatHasThrown) {
 
 #endif  // ABSL_HAVE_EXCEPTIONS
 
+TEST_P(PipelineSimTest, B65_WorkersKeepTheOrder) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    Caller feed([&] {
+      EXPECT_EQ(Feed(Context(), Ints{1, 2, 3, 4}, numbers), absl::OkStatus());
+    });
+    Caller map([&] {
+      EXPECT_EQ(Map(Context(), numbers, negative, Negative, {.workers = 2}),
+                absl::OkStatus());
+    });
+    EXPECT_EQ(Rest(negative), (Ints{-1, -2, -3, -4}));
+  });
+}
+
+TEST_P(PipelineSimTest, WorkersLoseAndDoubleNothing) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    Caller feed([&] {
+      EXPECT_EQ(Feed(Context(), Ints{1, 2, 3, 4}, numbers), absl::OkStatus());
+    });
+    Caller map([&] {
+      EXPECT_EQ(Map(Context(), numbers, negative, Negative,
+                    {.workers = 3, .ordered = false}),
+                absl::OkStatus());
+    });
+    Ints values = Rest(negative);
+    std::sort(values.begin(), values.end());
+    EXPECT_EQ(values, (Ints{-4, -3, -2, -1}));
+  });
+}
+
+TEST_P(PipelineSimTest, ACancelMeetsWorkers) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    CancelScope scope = WithCancel(Context());
+    Caller feed(
+        [&] { Feed(scope.context(), Ints{1, 2, 3}, numbers).IgnoreError(); });
+    absl::Status status;
+    Caller map([&] {
+      status =
+          Map(scope.context(), numbers, negative, Negative, {.workers = 2});
+    });
+    Caller canceller([&scope] { scope.Cancel(kStop); });
+    const Ints values = Rest(negative);
+    map.Join();
+    ExpectBeginOf({-1, -2, -3}, values);
+    if (status.ok()) {
+      EXPECT_EQ(values, (Ints{-1, -2, -3}));
+    } else {
+      EXPECT_EQ(status, kStop);
+    }
+  });
+}
+
+TEST_P(PipelineSimTest, AReaderLeavesWorkers) {
+  Explore([] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    Caller feed([&] {
+      EXPECT_EQ(Feed(Context(), Ints{1, 2, 3, 4, 5, 6, 7}, numbers),
+                absl::OkStatus());
+    });
+    Caller map([&] {
+      EXPECT_EQ(Map(Context(), numbers, negative, Negative, {.workers = 2}),
+                absl::OkStatus());
+    });
+    EXPECT_EQ(negative.Receive(Context()).value(), -1);
+    negative.Close();
+  });
+}
+
+TEST_P(PipelineSimTest, B64_NoWorkerWaitsForOneThatHasFailed) {
+  const auto fail_at_2 = [](int value) -> absl::StatusOr<int> {
+    if (value == 2) return kStop;
+    return -value;
+  };
+  Explore([&fail_at_2] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    Caller feed(
+        [&] { Feed(Context(), Ints{1, 2, 3, 4}, numbers).IgnoreError(); });
+    Caller map([&] {
+      EXPECT_EQ(Map(Context(), numbers, negative, fail_at_2, {.workers = 2}),
+                kStop);
+    });
+    ExpectBeginOf({-1}, Rest(negative));
+  });
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+
+TEST_P(PipelineSimTest, B64_NoWorkerWaitsForOneThatHasThrown) {
+  const auto throw_at_2 = [](int value) {
+    if (value == 2) throw std::runtime_error("map");
+    return -value;
+  };
+  Explore([&throw_at_2] {
+    Channel<int> numbers(capacity());
+    Channel<int> negative(capacity());
+    Caller feed(
+        [&] { Feed(Context(), Ints{1, 2, 3, 4}, numbers).IgnoreError(); });
+    Caller map([&] {
+      EXPECT_THROW(Map(Context(), numbers, negative, throw_at_2, {.workers = 2})
+                       .IgnoreError(),
+                   std::runtime_error);
+    });
+    ExpectBeginOf({-1}, Rest(negative));
+  });
+}
+
+#endif  // ABSL_HAVE_EXCEPTIONS
+
+// One reduces at a time, in order.
+TEST(PipelineWorkersSimTest, WhatIsReducedIsAllAndInOrder) {
+  Explore([] {
+    Channel<int> numbers(1);
+    Caller feed([&] {
+      EXPECT_EQ(Feed(Context(), Ints{1, 2, 3}, numbers), absl::OkStatus());
+    });
+    sync::Shared<Ints> reduced;
+    const absl::StatusOr<int> count =
+        MapReduce(Context(), numbers, Negative, 0,
+                  [&reduced](int n, int value) {
+                    reduced.Write().push_back(value);
+                    return n + 1;
+                  },
+                  {.workers = 2});
+    EXPECT_EQ(count.value(), 3);
+    EXPECT_EQ(reduced.Read(), (Ints{-1, -2, -3}));
+  });
+}
+
+TEST(PipelineWorkersSimTest, HaveAllEndedWithTheStage) {
+  Explore([] {
+    auto used = std::make_unique<sync::Shared<int>>(0);
+    sync::Atomic<int> there = 0;
+    Channel<int> numbers(2);
+    Channel<int> negative(2);
+    EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
+    EXPECT_EQ(Map(Context(), numbers, negative,
+                  [&](int value) -> absl::StatusOr<int> {
+                    ++there;
+                    if (value == 1) return kStop;
+                    EXPECT_EQ(used->Read(), 0);
+                    --there;
+                    return value;
+                  },
+                  {.workers = 2}),
+              kStop);
+    EXPECT_EQ(there, 1);
+    used->Write() = 1;
+    used.reset();
+  });
+}
+
+// A case of which the stage knows that it was not ready is looked at again when
+// something has happened to its channel.
+TEST_P(PipelineSimTest, FanInOverlooksNoChannel) {
+  Explore([] {
+    Channel<int> a(capacity());
+    Channel<int> b(capacity());
+    Channel<int> c(capacity());
+    Channel<int> all;
+    Caller fan_in([&] {
+      EXPECT_EQ(FanIn(Context(), {&a, &b, &c}, all), absl::OkStatus());
+    });
+    Caller feeds([&] {
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus());
+        EXPECT_EQ(b.Send(Context(), 1), absl::OkStatus());
+      }
+      a.Close();
+      b.Close();
+    });
+    // Others than the stage may read there too.
+    Caller other([&] {
+      const absl::StatusOr<int> value = a.TryReceive();
+      EXPECT_EQ(c.Send(Context(), value.value_or(0)), absl::OkStatus());
+      c.Close();
+    });
+    int sum = 0;
+    for (const int value : all) sum += value;
+    EXPECT_EQ(sum, 4);
+  });
+}
+
+TEST_P(PipelineSimTest, FanOutOverlooksNoReader) {
+  Explore([] {
+    Channel<int> numbers(2);
+    Channel<int> a(capacity());
+    Channel<int> b(capacity());
+    EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
+    Caller fan_out([&] {
+      EXPECT_EQ(FanOut(Context(), numbers, {&a, &b}), absl::OkStatus());
+    });
+    Caller reader([&] { EXPECT_EQ(Rest(a), (Ints{1, 2})); });
+    EXPECT_EQ(Rest(b), (Ints{1, 2}));
+  });
+}
+
+TEST(PipelineProof, TwoWorkers) {
+  ExploreAll(2, [] {
+    Channel<int> numbers(2);
+    Channel<int> negative(2);
+    EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
+    EXPECT_EQ(Map(Context(), numbers, negative, Negative, {.workers = 2}),
+              absl::OkStatus());
+    EXPECT_EQ(Rest(negative), (Ints{-1, -2}));
+  });
+}
+
+TEST(PipelineProof, FanInOfTwo) {
+  ExploreAll(1, [] {
+    Channel<int> a;
+    Channel<int> b;
+    Channel<int> both(3);
+    Caller fan_in(
+        [&] { EXPECT_EQ(FanIn(Context(), {&a, &b}, both), absl::OkStatus()); });
+    Caller feed(
+        [&] { EXPECT_EQ(Feed(Context(), Ints{1, 2}, a), absl::OkStatus()); });
+    EXPECT_EQ(b.Send(Context(), 3), absl::OkStatus());
+    b.Close();
+    Ints values = Rest(both);
+    std::sort(values.begin(), values.end());
+    EXPECT_EQ(values, (Ints{1, 2, 3}));
+  });
+}
+
 TEST(PipelineProof, TwoStagesAndACancel) {
   ExploreAll(1, [] {
     Channel<int> numbers;

@@ -2,12 +2,16 @@
 
 #include "cohort/channel/pipeline.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,10 +21,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "cohort/channel/channel.h"
+#include "cohort/channel/result.h"
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
+#include "cohort/executor/executor.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
 
 namespace cohort::channel {
@@ -211,6 +220,298 @@ TEST(PipelineTest, AnExceptionOfAFunctionLeavesTheStageAndClosesItsChannels) {
 
 #endif  // ABSL_HAVE_EXCEPTIONS
 
+// An executor of which tasks begin when the test says so.
+class Later final : public Executor {
+ public:
+  void Submit(Task task) override { tasks_.push_back(std::move(task)); }
+  size_t size() const { return tasks_.size(); }
+  void RunAll() {
+    for (Task& task : std::exchange(tasks_, {})) std::move(task)();
+  }
+
+ private:
+  std::vector<Task> tasks_;
+};
+
+Ints OneTo(int n) {
+  Ints values(static_cast<size_t>(n));
+  std::iota(values.begin(), values.end(), 1);
+  return values;
+}
+
+TEST(PipelineTest, SeveralWorkersKeepTheOrder) {
+  Channel<int> in(3);
+  Channel<int> out(3);
+  Caller feed(
+      [&] { EXPECT_EQ(Feed(Context(), OneTo(500), in), absl::OkStatus()); });
+  Caller map([&] {
+    EXPECT_EQ(Map(Context(), in, out,
+                  [](int value) {
+                    if (value % 7 == 0) sync::SleepFor(absl::Microseconds(50));
+                    return value;
+                  },
+                  {.workers = 3}),
+              absl::OkStatus());
+  });
+  EXPECT_EQ(Rest(out), OneTo(500));
+}
+
+TEST(PipelineTest, SeveralWorkersWorkAtTheSameTime) {
+  constexpr int kWorkers = 3;
+  for (const bool ordered : {true, false}) {
+    std::atomic<int> here = 0;
+    Channel<int> out(kPlenty);
+    // Each waits for the others.
+    EXPECT_EQ(Map(Context(), *Of(OneTo(kWorkers)), out,
+                  [&](int value) {
+                    ++here;
+                    testing::Await([&] { return here == kWorkers; });
+                    return value;
+                  },
+                  {.workers = kWorkers, .ordered = ordered}),
+              absl::OkStatus());
+    Ints values = Rest(out);
+    if (!ordered) std::sort(values.begin(), values.end());
+    EXPECT_EQ(values, OneTo(kWorkers));
+  }
+}
+
+TEST(PipelineTest, WorkersThatAreNotOrderedPassOnWhatIsReady) {
+  Channel<int> out(kPlenty);
+  std::atomic<bool> received = false;
+  Caller map([&] {
+    EXPECT_EQ(Map(Context(), *Of({1, 2}), out,
+                  [&](int value) {
+                    if (value == 1) {
+                      testing::Await([&] { return received.load(); });
+                    }
+                    return value;
+                  },
+                  {.workers = 2, .ordered = false}),
+              absl::OkStatus());
+  });
+  EXPECT_EQ(out.Receive(Context()).value(), 2);
+  received = true;
+  EXPECT_EQ(out.Receive(Context()).value(), 1);
+}
+
+// The first one is slow: the others do not run away.
+TEST(PipelineTest, WorkersAreNotFarAhead) {
+  Channel<int> in(kPlenty);
+  EXPECT_EQ(Feed(Context(), OneTo(kPlenty), in), absl::OkStatus());
+  Channel<int> out(kPlenty);
+  std::atomic<int> most = 0;
+  std::atomic<bool> go = false;
+  Caller map([&] {
+    EXPECT_EQ(Map(Context(), in, out,
+                  [&](int value) {
+                    if (value == 1) testing::Await([&] { return go.load(); });
+                    int seen = most;
+                    while (!go && seen < value &&
+                           !most.compare_exchange_weak(seen, value)) {
+                    }
+                    return value;
+                  },
+                  {.workers = 2}),
+              absl::OkStatus());
+  });
+  testing::Await([&] { return most >= 4; });
+  EXPECT_EQ(in.size(), kPlenty - 4);
+  EXPECT_EQ(out.size(), 0);
+  go = true;
+  EXPECT_EQ(Rest(out), OneTo(kPlenty));
+}
+
+TEST(PipelineTest, FilterWithWorkersKeepsTheOrder) {
+  Channel<int> out(kPlenty);
+  EXPECT_EQ(Filter(Context(), *Of(OneTo(9)), out, IsOdd, {.workers = 3}),
+            absl::OkStatus());
+  EXPECT_EQ(Rest(out), (Ints{1, 3, 5, 7, 9}));
+}
+
+TEST(PipelineTest, MapReduceWithWorkersReducesInOrder) {
+  const auto word = [](int value) { return absl::StrCat("<", value, ">"); };
+  const auto join = [](std::string all, const std::string& one) {
+    return all + one;
+  };
+  EXPECT_EQ(MapReduce(Context(), *Of({1, 2, 3}), word, std::string("x"), join,
+                      {.workers = 2})
+                .value(),
+            "x<1><2><3>");
+}
+
+// The calling thread does it all where the executor does nothing, and what the
+// executor begins later does nothing.
+TEST(PipelineTest, AStageNeedsNoExecutor) {
+  Later executor;
+  Channel<int> out(kPlenty);
+  EXPECT_EQ(Map(Context(), *Of({1, 2}), out, std::negate<>(),
+                {.workers = 3, .executor = &executor}),
+            absl::OkStatus());
+  EXPECT_EQ(Rest(out), (Ints{-1, -2}));
+  EXPECT_EQ(executor.size(), 2u);
+  executor.RunAll();
+}
+
+TEST(PipelineTest, AnErrorOfAWorkerEndsAllOfThem) {
+  for (const bool ordered : {true, false}) {
+    Channel<int> in;
+    Channel<int> out;
+    Caller feed([&] { Feed(Context(), OneTo(100), in).IgnoreError(); });
+    Caller map([&] {
+      EXPECT_EQ(Map(Context(), in, out,
+                    [](int value) -> absl::StatusOr<int> {
+                      if (value == 5) return kStop;
+                      return value;
+                    },
+                    {.workers = 3, .ordered = ordered}),
+                kStop);
+    });
+    EXPECT_LT(Rest(out).size(), 100u);
+    map.Join();
+    EXPECT_TRUE(in.closed());
+  }
+  EXPECT_EQ(MapReduce(Context(), *Of({1, 2, 3}), std::negate<>(), 0,
+                      [](int, int) -> absl::StatusOr<int> { return kStop; },
+                      {.workers = 2})
+                .status(),
+            kStop);
+}
+
+TEST(PipelineTest, AReaderWhoLeavesEndsAllWorkers) {
+  Channel<int> in;
+  Channel<int> out;
+  Caller feed([&] {
+    EXPECT_EQ(Feed(Context(), Ints(1'000'000, 1), in), absl::OkStatus());
+  });
+  Caller map([&] {
+    EXPECT_EQ(Map(Context(), in, out, std::negate<>(), {.workers = 3}),
+              absl::OkStatus());
+  });
+  EXPECT_EQ(out.Receive(Context()).value(), -1);
+  out.Close();
+}
+
+TEST(PipelineTest, TheContextEndsAllWorkers) {
+  for (const bool out_is_full : {false, true}) {
+    CancelScope scope = WithCancel(Context());
+    Channel<int> in(1);
+    Channel<int> out(out_is_full ? 0 : kPlenty);
+    Caller map([&] {
+      EXPECT_EQ(Map(scope.context(), in, out, std::negate<>(), {.workers = 3}),
+                kStop);
+    });
+    EXPECT_EQ(in.Send(Context(), 1), absl::OkStatus());
+    EXPECT_EQ(in.Send(Context(), 2), absl::OkStatus());
+    scope.Cancel(kStop);
+    map.Join();
+    EXPECT_TRUE(in.closed());
+    EXPECT_TRUE(out.closed());
+  }
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+
+TEST(PipelineTest, AnExceptionOfAWorkerLeavesTheStage) {
+  for (const bool ordered : {true, false}) {
+    Channel<int> in(kPlenty);
+    for (int i = 1; i <= 10; ++i) EXPECT_EQ(in.TrySend(i), absl::OkStatus());
+    Channel<int> out(kPlenty);
+    EXPECT_THROW(Map(Context(), in, out,
+                     [](int value) {
+                       if (value == 3) throw std::runtime_error("map");
+                       return value;
+                     },
+                     {.workers = 3, .ordered = ordered})
+                     .IgnoreError(),
+                 std::runtime_error);
+    EXPECT_TRUE(in.closed());
+    EXPECT_TRUE(out.closed());
+  }
+}
+
+#endif  // ABSL_HAVE_EXCEPTIONS
+
+// Unless it is the caller's.
+TEST(PipelineTest, AWorkerWhoseThreadEndsIsAnError) {
+  Channel<int> in(1);
+  Channel<int> out(kPlenty);
+  const sync::ThreadId caller = sync::CurrentThreadId();
+  Caller feed([&] {
+    while (in.Send(Context(), 1).ok()) {
+    }
+  });
+  EXPECT_TRUE(absl::IsInternal(Map(Context(), in, out,
+                                   [&](int value) {
+                                     if (sync::CurrentThreadId() != caller)
+                                       pthread_exit(nullptr);
+                                     return value;
+                                   },
+                                   {.workers = 2})));
+}
+
+// A status is a value where the channel is one of statuses.
+TEST(PipelineTest, StagesOfStatuses) {
+  Channel<absl::Status> errors(kPlenty);
+  EXPECT_EQ(
+      Map(Context(), *Of({1, 2}), errors,
+          [](int value) { return value == 1 ? kStop : absl::OkStatus(); }),
+      absl::OkStatus());
+  Channel<absl::StatusOr<int>> results(kPlenty);
+  EXPECT_EQ(Map(Context(), errors, results,
+                [](absl::Status error) -> absl::StatusOr<int> {
+                  if (!error.ok()) return error;
+                  return 7;
+                },
+                {.workers = 2}),
+            absl::OkStatus());
+  EXPECT_EQ(results.Receive(Context()).value().status(), kStop);
+  EXPECT_EQ(results.Receive(Context()).value().value(), 7);
+  EXPECT_FALSE(results.Receive(Context()).ok());
+  // What is reduced may be one too.
+  const auto last = [](absl::Status, int value) {
+    return value == 2 ? kStop : absl::OkStatus();
+  };
+  const Result<absl::Status> reduced = MapReduce(
+      Context(), *Of({1, 2}), [](int value) { return value; }, absl::OkStatus(),
+      last);
+  ASSERT_TRUE(reduced.ok());
+  EXPECT_EQ(*reduced, kStop);
+  CancelScope scope = WithCancel(Context());
+  scope.Cancel(kStop);
+  EXPECT_EQ(MapReduce(
+                scope.context(), *Of({1}), [](int value) { return value; },
+                absl::OkStatus(), last)
+                .status(),
+            kStop);
+}
+
+TEST(PipelineTest, TwoThousandChannels) {
+  constexpr size_t kChannels = 2000;
+  std::deque<Channel<int>> channels;
+  std::vector<Channel<int>*> all;
+  for (size_t i = 0; i < kChannels; ++i) {
+    all.push_back(&channels.emplace_back(1));
+  }
+  Caller fan_out([&] {
+    EXPECT_EQ(FanOut<int>(Context(), *Of({7}), all), absl::OkStatus());
+  });
+  Channel<int> out(kPlenty);
+  Caller fan_in(
+      [&] { EXPECT_EQ(FanIn<int>(Context(), all, out), absl::OkStatus()); });
+  EXPECT_EQ(
+      MapReduce(Context(), out, std::negate<>(), 0, std::plus<>()).value(),
+      -7 * static_cast<int>(kChannels));
+  std::deque<Channel<int>> others;
+  all.clear();
+  for (size_t i = 0; i < kChannels; ++i) all.push_back(&others.emplace_back());
+  Caller receiver([&] {
+    EXPECT_EQ(others[kChannels / 2].Receive(Context()).value(), 8);
+    EXPECT_EQ(others[0].Receive(Context()).value(), 9);
+  });
+  EXPECT_EQ(FanOutDeal<int>(Context(), *Of({8, 9}), all), absl::OkStatus());
+}
+
 // Every stage that there is, set up to send on all that it receives.
 using Ins = Channels<int>;
 using Outs = Channels<int>;
@@ -225,6 +526,10 @@ bool Always(int) { return true; }
 bool Never(int) { return false; }
 
 const AnyStage kAllStages[] = {
+    {"Map with workers", 1, 1,
+     [](const Context& context, Ins ins, Outs outs) {
+       return Map(context, *ins[0], *outs[0], std::negate<>(), {.workers = 2});
+     }},
     {"Feed", 0, 1,
      [](const Context& context, Ins, Outs outs) {
        return Feed(context, Ints(kPlenty), *outs[0]);
@@ -369,6 +674,8 @@ TEST(PipelineDeathTest, BadInputDies) {
                "channel::TakeN: n");
   EXPECT_DEATH(SkipN(Context(), in, -1, out).IgnoreError(),
                "channel::SkipN: n");
+  EXPECT_DEATH(Map(Context(), in, out, IsOdd, {.workers = 0}).IgnoreError(),
+               "channel::Map: workers");
 }
 
 // Whichever of the two comes first would close what the other one writes to.

@@ -3,7 +3,8 @@
 //   absl::StatusOr<size_t> chosen = Select(
 //       context,
 //       ReceiveFrom(urls, [&](absl::StatusOr<Url> url) { ... }),
-//       SendTo(results, std::move(result), [&](absl::Status sent) { ... }));
+//       SendTo(results, std::move(result), [&](absl::Status sent) { ... }),
+//       After(absl::Seconds(1), [&] { ... }));
 
 #ifndef COHORT_CHANNEL_SELECT_H_
 #define COHORT_CHANNEL_SELECT_H_
@@ -19,11 +20,16 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "cohort/channel/channel.h"
+#include "cohort/channel/ends.h"
 #include "cohort/channel/internal/case.h"
 #include "cohort/channel/internal/core.h"
+#include "cohort/channel/internal/operation.h"
+#include "cohort/channel/result.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/clock.h"
 
 namespace cohort::channel {
 
@@ -33,6 +39,9 @@ struct SelectAccess;
 
 // The cases of a Select: made where they are passed, and used once. The channel
 // of a case may be null: then it is never ready, as with Go's nil channels.
+//
+// Where a channel is expected, a handle of ends.h will do, which then must
+// outlive the Select.
 //
 // A handler is called on the calling thread once its case has been carried out
 // and what was not sent is where it was, with no lock held. An exception of its
@@ -92,6 +101,76 @@ class [[nodiscard]] SendCase {
 };
 
 template <class F>
+class [[nodiscard]] AfterCase {
+ public:
+  static constexpr bool kIsOtherwise = false;
+
+  AfterCase(sync::SteadyTime due, F handler)
+      : due_(due), handler_(std::move(handler)) {}
+  AfterCase(const AfterCase&) = delete;
+  AfterCase& operator=(const AfterCase&) = delete;
+
+ private:
+  friend struct internal::SelectAccess;
+  internal::Case Prepare() { return {.due = due_}; }
+  void Settle() {}
+  void Handle() { std::move(handler_)(); }
+
+  const sync::SteadyTime due_;
+  F handler_;
+};
+
+// Ticks once in a period, from its construction on; for any number of Selects,
+// one after the other. Who is late finds one tick and has missed the others;
+// those that follow come when they would have come. It has no timer, and costs
+// nothing between two Selects.
+//
+// Blocks?        Nothing.
+// On error?      A period that is not positive dies.
+// Thread safety  For one thread at a time.
+//
+// From Go's time.Ticker; there is nothing to stop.
+class Ticker {
+ public:
+  explicit Ticker(absl::Duration period);
+
+  // The next tick is a whole period from now.
+  void Reset();
+
+ private:
+  template <class F>
+  friend class TickCase;
+  // The first tick later than now is the next.
+  void Advance();
+
+  const absl::Duration period_;
+  sync::SteadyTime next_;
+};
+
+template <class F>
+class [[nodiscard]] TickCase {
+ public:
+  static constexpr bool kIsOtherwise = false;
+
+  TickCase(Ticker& ticker, F handler)
+      : ticker_(ticker), handler_(std::move(handler)) {}
+  TickCase(const TickCase&) = delete;
+  TickCase& operator=(const TickCase&) = delete;
+
+ private:
+  friend struct internal::SelectAccess;
+  internal::Case Prepare() { return {.due = ticker_.next_}; }
+  void Settle() {}
+  void Handle() {
+    ticker_.Advance();
+    std::move(handler_)();
+  }
+
+  Ticker& ticker_;
+  F handler_;
+};
+
+template <class F>
 class [[nodiscard]] OtherwiseCase {
  public:
   static constexpr bool kIsOtherwise = true;
@@ -111,13 +190,17 @@ class [[nodiscard]] OtherwiseCase {
 
 // Receives a value: ready if there is one, or if there will be none any more.
 // The handler is given what Receive would return.
-template <class T, std::invocable<absl::StatusOr<T>> F>
+template <class T, std::invocable<Result<T>> F>
 ReceiveCase<T, F> ReceiveFrom(Channel<T>* channel, F handler) {
   return {channel, std::move(handler)};
 }
-template <class T, std::invocable<absl::StatusOr<T>> F>
+template <class T, std::invocable<Result<T>> F>
 ReceiveCase<T, F> ReceiveFrom(Channel<T>& channel, F handler) {
   return {&channel, std::move(handler)};
+}
+template <class T, std::invocable<Result<T>> F>
+ReceiveCase<T, F> ReceiveFrom(const Receiver<T>& receiver, F handler) {
+  return {internal::Access::ChannelOf(receiver), std::move(handler)};
 }
 
 // Sends `value`, which must outlive the Select and is moved from only then:
@@ -132,6 +215,29 @@ template <class T, std::invocable<absl::Status> F>
 SendCase<T, F> SendTo(Channel<T>& channel, std::type_identity_t<T>&& value,
                       F handler) {
   return {&channel, value, std::move(handler)};
+}
+
+template <class T, std::invocable<absl::Status> F>
+SendCase<T, F> SendTo(const Sender<T>& sender, std::type_identity_t<T>&& value,
+                      F handler) {
+  return {internal::Access::ChannelOf(sender), value, std::move(handler)};
+}
+
+// Ready when `wait` has passed since this call, on the steady clock; at once if
+// that is not positive. As Go's `case <-time.After(d)`, but with no timer that
+// stays behind: the Select keeps the time itself, so it is on time whatever the
+// executors do. For a deadline of several Selects, give them a context that has
+// one.
+template <std::invocable F>
+AfterCase<F> After(absl::Duration wait, F handler) {
+  return {sync::SteadyTime::Now() + wait, std::move(handler)};
+}
+
+// Ready when the ticker ticks, or has ticked since it was last used. The ticker
+// must outlive the Select.
+template <std::invocable F>
+TickCase<F> Tick(Ticker& ticker, F handler) {
+  return {ticker, std::move(handler)};
 }
 
 // Used at once if no other case is ready, so that Select does not block; Go's
@@ -167,15 +273,25 @@ struct SelectAccess {
 //                that with a BlockingScope.
 // Cancellation?  Returns the cause if the context is done, which is looked at
 //                first: nothing has been sent or received then. A case that was
-//                carried out beats an end of the context at that moment.
+//                carried out beats an end of the context at that moment; one
+//                that becomes ready after a Cancel that has returned does not.
 // Order?         Of several cases that are ready, each is as likely. Who waits
 //                in a Select is served in its turn, as if it were in Send or
 //                Receive.
+// On error?      An Otherwise means that there was a moment at which no other
+//                case was ready. Where memory runs out (std::bad_alloc), no
+//                case has been carried out.
 // Memory order   As of Send and Receive.
+// Cost           Holds the lock of one channel at a time, and allocates nothing
+//                for up to four cases but what is sent. In proportion to the
+//                number of cases: where there are many, and values come one
+//                after another, a FanIn (pipeline.h) looks only at those that
+//                something has happened to.
 //
 // One channel may be in several cases; a Select never sends to itself.
 //
-// From Go's select. What differs: the context is no case but comes first.
+// From Go's select. What differs: the context is no case but comes first; and
+// two Selects that both have an Otherwise may meet.
 template <class... Cases>
   requires(sizeof...(Cases) > 0 &&
            (... && !std::is_lvalue_reference_v<Cases>) &&
@@ -191,7 +307,13 @@ absl::StatusOr<size_t> Select(const Context& context, Cases&&... cases) {
     const size_t otherwise = static_cast<size_t>(
         std::find(kIsOtherwise.begin(), kIsOtherwise.end(), true) -
         kIsOtherwise.begin());
-    chosen = internal::TryOne(absl::MakeSpan(actions)).value_or(otherwise);
+    const std::optional<size_t> ready =
+        internal::TryOne(context, absl::MakeSpan(actions));
+    if (ready.has_value() || !context.done()) {
+      chosen = ready.value_or(otherwise);
+    } else {
+      chosen = context.cause();
+    }
   } else {
     chosen = internal::AwaitOne(context, absl::MakeSpan(actions));
   }
@@ -207,7 +329,7 @@ absl::StatusOr<size_t> Select(const Context& context, Cases&&... cases) {
 template <class T>
 struct ReceivedFrom {
   size_t index = 0;
-  absl::StatusOr<T> value;  // OUT_OF_RANGE if that channel is closed and empty
+  Result<T> value;  // OUT_OF_RANGE if that channel is closed and empty
 };
 
 template <class T>

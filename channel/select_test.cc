@@ -3,6 +3,7 @@
 #include "cohort/channel/select.h"
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -13,8 +14,11 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "cohort/channel/channel.h"
+#include "cohort/channel/result.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -216,6 +220,119 @@ TEST(SelectTest, AnExceptionOfAHandlerLeavesIt) {
 
 #endif  // ABSL_HAVE_EXCEPTIONS
 
+// The commonest of all: the result, the error, or enough waited.
+TEST(SelectTest, AChannelOfErrorsHasAnEndToo) {
+  Channel<absl::Status> errors(1);
+  std::vector<Result<absl::Status>> received;
+  const auto select = [&] {
+    return Select(Context(),
+                  ReceiveFrom(errors, [&](Result<absl::Status> error) {
+                    received.push_back(std::move(error));
+                  }));
+  };
+  EXPECT_EQ(errors.Send(Context(), kStop), absl::OkStatus());
+  EXPECT_TRUE(select().ok());
+  errors.Close();
+  EXPECT_TRUE(select().ok());
+  ASSERT_TRUE(received[0].ok());
+  EXPECT_EQ(*received[0], kStop);
+  EXPECT_TRUE(absl::IsOutOfRange(received[1].status()));
+  const auto any = ReceiveFromAny<absl::Status>(Context(), {&errors});
+  ASSERT_TRUE(any.ok());
+  EXPECT_TRUE(absl::IsOutOfRange(any->value.status()));
+}
+
+TEST(SelectTest, NobodyIsServedAfterACancel) {
+  for (int i = 0; i < 200; ++i) {
+    CancelScope scope = WithCancel(Context());
+    Channel<int> a;
+    Channel<int> b;
+    Channel<int> c;
+    Caller selects([&] {
+      EXPECT_EQ(Select(scope.context(), ReceiveFrom(a, kNever),
+                       SendTo(b, 1, kNever), ReceiveFrom(c, kNever))
+                    .status(),
+                kStop);
+    });
+    if (i % 2 == 0) sync::SleepFor(absl::Microseconds(50));
+    scope.Cancel(kStop);
+    EXPECT_TRUE(absl::IsUnavailable(a.TrySend(1)));
+    EXPECT_TRUE(absl::IsUnavailable(b.TryReceive().status()));
+    c.Close();
+  }
+}
+
+TEST(SelectTest, AfterAWhileItGivesUp) {
+  Channel<int> idle;
+  int late = 0;
+  EXPECT_EQ(Select(Context(), ReceiveFrom(idle, kNever),
+                   After(absl::Hours(1), [] { ADD_FAILURE(); }),
+                   After(absl::Milliseconds(1), [&] { ++late; }))
+                .value(),
+            2);
+  EXPECT_EQ(Select(Context(), After(absl::Seconds(0), [&] { ++late; }),
+                   ReceiveFrom(idle, kNever))
+                .value(),
+            0);
+  EXPECT_EQ(Select(Context(), After(-absl::InfiniteDuration(), [&] { ++late; }))
+                .value(),
+            0);
+  EXPECT_EQ(late, 3);
+}
+
+TEST(SelectTest, WhatIsReadyDoesNotWaitForTheTime) {
+  Channel<int> a(1);
+  EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus());
+  EXPECT_EQ(Select(Context(), After(absl::Hours(1), [] { ADD_FAILURE(); }),
+                   After(absl::InfiniteDuration(), [] { ADD_FAILURE(); }),
+                   ReceiveFrom(a, [](const auto&) {}))
+                .value(),
+            2);
+  CancelScope scope = WithCancel(Context());
+  Caller canceller([&] { scope.Cancel(kStop); });
+  EXPECT_EQ(Select(scope.context(), ReceiveFrom(a, kNever),
+                   After(absl::Hours(1), [] { ADD_FAILURE(); }))
+                .status(),
+            kStop);
+  EXPECT_EQ(
+      Select(Context(), ReceiveFrom(a, kNever),
+             After(absl::Hours(1), [] { ADD_FAILURE(); }), Otherwise([] {}))
+          .value(),
+      2);
+}
+
+// What is sent is where it was.
+TEST(SelectTest, TheTimeSendsNothing) {
+  Channel<std::unique_ptr<int>> full;
+  auto value = std::make_unique<int>(1);
+  EXPECT_EQ(Select(Context(), SendTo(full, std::move(value), kNever),
+                   After(absl::Milliseconds(1), [] {}))
+                .value(),
+            1);
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(full.TryReceive().status().code(), absl::StatusCode::kUnavailable);
+}
+
+// A tick has its share where another case is always ready.
+TEST(SelectTest, ATickIsNotPassedOver) {
+  Ticker ticker(absl::Nanoseconds(1));
+  Channel<int> closed;
+  closed.Close();
+  int ticks = 0;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(Select(Context(), ReceiveFrom(closed, [](const auto&) {}),
+                       Tick(ticker, [&] { ++ticks; }))
+                    .ok());
+  }
+  EXPECT_GT(ticks, 100);
+  EXPECT_LT(ticks, 900);
+}
+
+TEST(SelectDeathTest, ATickerWithoutAPeriodDies) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(Ticker{absl::ZeroDuration()}, "channel::Ticker: period");
+}
+
 TEST(SelectTest, ManyCasesOfOneType) {
   std::vector<std::unique_ptr<Channel<int>>> channels;
   std::vector<Channel<int>*> all;
@@ -242,6 +359,34 @@ TEST(SelectTest, ManyCasesOfOneType) {
       SendToAny<int>(Context(), {all[3]}, 1)->status));
   CancelScope scope = WithCancel(Context());
   scope.Cancel(kStop);
+  EXPECT_EQ(ReceiveFromAny<int>(scope.context(), all).status(), kStop);
+}
+
+// More than any tool that looks at locks allows to be held at once.
+TEST(SelectTest, TwoThousandChannels) {
+  constexpr size_t kChannels = 2000;
+  std::deque<Channel<int>> channels;
+  std::vector<Channel<int>*> all;
+  for (size_t i = 0; i < kChannels; ++i) {
+    all.push_back(&channels.emplace_back());
+  }
+  // Whoever waits finds what comes, at whichever of them.
+  for (const size_t i : {size_t{0}, kChannels / 2, kChannels - 1}) {
+    Caller sender(
+        [&] { EXPECT_EQ(channels[i].Send(Context(), 1), absl::OkStatus()); });
+    const auto received = ReceiveFromAny<int>(Context(), all);
+    EXPECT_EQ(received->index, i);
+    EXPECT_EQ(received->value.value(), 1);
+    sender.Join();
+    Caller receiver(
+        [&] { EXPECT_EQ(channels[i].Receive(Context()).value(), 2); });
+    EXPECT_EQ(SendToAny<int>(Context(), all, 2)->index, i);
+  }
+  // Two of them meet.
+  Caller sender([&] { EXPECT_TRUE(SendToAny<int>(Context(), all, 3).ok()); });
+  EXPECT_EQ(ReceiveFromAny<int>(Context(), all)->value.value(), 3);
+  CancelScope scope = WithCancel(Context());
+  Caller canceller([&scope] { scope.Cancel(kStop); });
   EXPECT_EQ(ReceiveFromAny<int>(scope.context(), all).status(), kStop);
 }
 

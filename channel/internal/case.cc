@@ -3,6 +3,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "cohort/channel/internal/core.h"
+#include "cohort/channel/internal/operation.h"
 #include "cohort/context/context.h"
 
 namespace cohort::channel::internal {
@@ -18,7 +19,7 @@ absl::Status ClosedAndEmpty() {
 absl::Status RunOne(const Context* context, Case& action) {
   const absl::Span<Case> actions(&action, 1);
   if (context != nullptr) return AwaitOne(*context, actions).status();
-  if (TryOne(actions).has_value()) return absl::OkStatus();
+  if (TryOne(Context(), actions).has_value()) return absl::OkStatus();
   return absl::UnavailableError(
       action.direction == Direction::kSend ? "channel full" : "channel empty");
 }

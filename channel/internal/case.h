@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "cohort/channel/internal/core.h"
+#include "cohort/channel/result.h"
 #include "cohort/context/context.h"
 
 namespace cohort::channel {
@@ -17,6 +17,9 @@ template <class T>
 class Channel;
 
 namespace internal {
+
+template <class T>
+class End;
 
 absl::Status ClosedToSend();
 absl::Status ClosedAndEmpty();
@@ -30,7 +33,8 @@ template <class T>
 class Boxed {
  public:
   explicit Boxed(T& value)
-      : origin_(&value), box_(std::make_unique<BoxOf<T>>(std::move(value))) {}
+      : origin_(std::addressof(value)),
+        box_(std::make_unique<BoxOf<T>>(std::move(value))) {}
   ~Boxed() {
     if (sent()) return;
     std::destroy_at(origin_);
@@ -52,10 +56,12 @@ template <class T>
 class Unboxed {
  public:
   bool received() const { return box_ != nullptr; }
-  // OUT_OF_RANGE if none has come.
-  absl::StatusOr<T> Get() && {
-    if (!received()) return ClosedAndEmpty();
-    return std::move(static_cast<BoxOf<T>&>(*box_).value);
+  // What has come.
+  T& operator*() { return static_cast<BoxOf<T>&>(*box_).value; }
+  // OUT_OF_RANGE if nothing has.
+  Result<T> Get() && {
+    if (!received()) return NoValue<T>(ClosedAndEmpty());
+    return Value<T>(std::move(**this));
   }
 
  private:
@@ -65,14 +71,21 @@ class Unboxed {
 
 struct Access {
   template <class T>
+  static Channel<T>* ChannelOf(const End<T>& end) {
+    return end.channel_.get();
+  }
+  template <class T>
   static Core* CoreOf(Channel<T>* channel) {
     return channel == nullptr ? nullptr : &channel->core_;
   }
   template <class T>
+  static Case SendCase(Channel<T>* channel, std::unique_ptr<Box>& box) {
+    return {
+        .channel = CoreOf(channel), .direction = Direction::kSend, .box = &box};
+  }
+  template <class T>
   static Case SendCase(Channel<T>* channel, Boxed<T>& boxed) {
-    return {.channel = CoreOf(channel),
-            .direction = Direction::kSend,
-            .box = &boxed.box_};
+    return SendCase(channel, boxed.box_);
   }
   template <class T>
   static Case ReceiveCase(Channel<T>* channel, Unboxed<T>& received) {

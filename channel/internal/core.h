@@ -1,12 +1,6 @@
-// The engine under every channel: one buffer, two queues of who waits, and one
-// operation, of which Send, Receive and Select are special cases. Internal.
-//
-// An operation has one or more cases, each of them to send to a channel or to
-// receive from it, and carries out exactly one. It locks all of its channels at
-// once, always in the same order, and either carries out a case that is ready,
-// or queues up at all of them. Whoever comes later to one of these channels
-// carries out the waiting operation's case together with its own, unless
-// somebody else has done that at another channel.
+// The engine under every channel: one buffer, and two queues of who waits. What
+// uses it, in Send, in Receive and in a Select alike, is an Operation, of which
+// operation.h tells. Internal.
 //
 // Values travel in boxes, so that no constructor of the user's runs under a
 // lock.
@@ -17,13 +11,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "cohort/context/context.h"
+#include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 
@@ -31,6 +22,7 @@ namespace cohort::channel::internal {
 
 class Core;
 class Operation;
+struct Waiter;
 
 // A value on its way.
 struct Box : sync::ListHook<Box> {
@@ -45,22 +37,32 @@ struct BoxOf final : Box {
 
 enum class Direction { kSend, kReceive };
 
+// To send to a channel, to receive from it, or to have waited long enough.
 struct Case {
-  Core* channel = nullptr;  // null: never ready
+  // The number of what it receives, once it has.
+  void Count() {
+    if (count != nullptr && *box != nullptr) number = (*count)++;
+  }
+
+  Core* channel = nullptr;  // null: ready when it is due
   Direction direction = Direction::kReceive;
   // Of what is to be sent; cases may share it. Or to where what is received
   // goes, empty. If the case was carried out and nothing has moved, the channel
   // is closed.
   std::unique_ptr<Box>* box = nullptr;
+  sync::SteadyTime due = sync::SteadyTime::InfiniteFuture();
+  // Counts, unless null, what is received by the cases that share it; of one
+  // channel, under its lock.
+  uint64_t* count = nullptr;
+  uint64_t number = 0;
 };
 
-// Carries out one of the cases that are ready, at random, and returns its
-// index; none if none is. Never blocks.
-std::optional<size_t> TryOne(absl::Span<Case> cases);
-
-// The same, but blocks until one is ready. The cause, if the context is done
-// before, which is looked at first.
-absl::StatusOr<size_t> AwaitOne(const Context& context, absl::Span<Case> cases);
+// What has become of a case of an operation when it was looked at.
+enum class Outcome {
+  kDone,      // it was carried out
+  kNotReady,  // nothing has changed
+  kOver,      // the operation has another case that was carried out
+};
 
 class Core {
  public:
@@ -84,24 +86,26 @@ class Core {
  private:
   friend class Operation;
 
-  struct Waiter;
-
-  // Whether the case is carried out.
-  bool Try(Case& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool TrySend(std::unique_ptr<Box>& box) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool TryReceive(std::unique_ptr<Box>& box)
+  // Carries out a case of `self`, which is not waiting for it here.
+  Outcome Try(Case& action, Operation& self)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::unique_ptr<Box> TakeFromSender() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Outcome TrySend(Operation& self, std::unique_ptr<Box>& box)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Outcome TryReceive(Operation& self, std::unique_ptr<Box>& box)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // With the first in the queue who can be served: gives him what is in the
+  // box, or takes what he has.
+  Outcome Meet(sync::LinkedList<Waiter>& queue, Operation& self,
+               std::unique_ptr<Box>& box) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   sync::LinkedList<Waiter>& Queue(Direction direction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t capacity_;
-  const uint64_t number_;  // in the order in which all are locked
 
   mutable sync::Mutex mutex_;
   sync::LinkedList<Box> buffer_ ABSL_GUARDED_BY(mutex_);
   size_t size_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Operations with another case that was carried out stay for a while.
+  // Of whoever is here, some cannot be served: see operation.h.
   sync::LinkedList<Waiter> senders_ ABSL_GUARDED_BY(mutex_);
   sync::LinkedList<Waiter> receivers_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
