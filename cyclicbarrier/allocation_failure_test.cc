@@ -64,12 +64,20 @@ TEST(CyclicBarrierAllocationFailure, AnAwaitThatIsLetThrough) {
 TEST(CyclicBarrierAllocationFailure, AnAwaitThatGivesUp) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     CyclicBarrier barrier(2);
-    const CancelScope brief = WithTimeout(Context(), absl::Milliseconds(1));
+    CancelScope scope = WithCancel(Context());
+    CancelScope returned = WithCancel(Context());
+    Caller canceller([&] {
+      Await(
+          [&] { return barrier.waiting() == 1 || returned.context().done(); });
+      scope.Cancel();
+    });
     std::optional<CancelScope> own;
     const bool threw = fault.Strikes([&] {
-      own = WithCancel(brief.context());
+      own = WithCancel(scope.context());
       EXPECT_FALSE(barrier.Await(own->context()).ok());
     });
+    returned.Cancel();
+    canceller.Join();
     EXPECT_EQ(barrier.waiting(), 0);
     EXPECT_TRUE(threw || barrier.broken());
     barrier.Reset();
