@@ -132,8 +132,8 @@ class Core::Frame {
   bool waiting = false;
   bool lending = false;
   Frame* host = nullptr;  // the one that lends to this one
-  // In: whether the caller could go on with another task. Out, through the
-  // pointer: whether it must.
+  // Is set to true if the caller has to go on with another task. Null if there
+  // is no caller that can.
   bool* go_on = nullptr;
 
  private:
@@ -236,20 +236,17 @@ Core::Frame::~Frame() {
     }
     core->AcceptParked();
     int64_t here = 0;
-    if (go_on != nullptr && *go_on) {
-      *go_on = core->Startable() > core->runners_coming_;
-      if (*go_on) here = 1;
+    if (go_on != nullptr && core->Startable() > core->runners_coming_) {
+      *go_on = true;
+      here = 1;
       core->runners_coming_ += here;
     }
     runners = core->ClaimRunners(here);
     core->WakeIfFinished();
   }
   sync::Point("task.uncounted");
-  if (runners == 0) return;
-  const std::exception_ptr refused =
-      TrySendRunners(sync::RefPtr<Core>::Share(core), runners);
-  if (refused == nullptr || go_on == nullptr || *go_on) return;
-  *go_on = core->BecomeRunner();  // nobody else may come
+  // Where none of these comes, the caller goes on with one after the other.
+  if (runners > 0) TrySendRunners(sync::RefPtr<Core>::Share(core), runners);
 }
 
 absl::Status Core::RecordError(int64_t index, const absl::Status& status,
@@ -568,7 +565,10 @@ int64_t Core::Startable() const {
   return std::clamp<int64_t>(limit_ - running_ + self_waiting_, 0, queued);
 }
 
-bool Core::Unserved() const { return Startable() > runners_coming_; }
+bool Core::Abandoned() const {
+  return runners_coming_ == 0 && helpers_ == 0 && running_ == self_waiting_ &&
+         Startable() > 0;
+}
 
 int64_t Core::ClaimRunners(int64_t here) {
   ABSL_DCHECK_GE(runners_coming_, 0) << Label();
@@ -611,9 +611,7 @@ std::exception_ptr Core::TrySendRunners(sync::RefPtr<Core> self, int64_t count,
 void Core::LoseRunners(int64_t count) {
   sync::MutexLock lock(&mutex_);
   runners_coming_ -= count;
-  // Helpers have been woken for those tasks; a waiter that does not help sends
-  // another runner.
-  if (Unserved()) finished_.SignalAll();
+  if (Abandoned()) finished_.SignalAll();
 }
 
 bool Core::Take(Entries& entry) {
@@ -637,34 +635,42 @@ bool Core::TakeForOneself(Entries& entry, Frame** host) {
 }
 
 void Core::Help(Entries& entry, Frame* host) {
-  const auto run = [&] { RunTaken(entry, /*may_go_on=*/false, host); };
+  const auto run = [&] { RunTaken(entry, host); };
   if (!Frame::StackIsUsedUp() || !Frame::OnAnotherStack(run)) run();
-}
-
-bool Core::BecomeRunner() {
-  sync::MutexLock lock(&mutex_);
-  if (!Unserved()) return false;
-  ++runners_coming_;
-  return true;
 }
 
 void Core::Run() {
   Entries entry;
-  for (int left = kTasksPerRunner;; --left) {
+  int left = kTasksPerRunner;
+  while (true) {
     {
       sync::MutexLock lock(&mutex_);
       --runners_coming_;
       if (!Take(entry)) return;
     }
-    if (!RunTaken(entry, /*may_go_on=*/left > 1)) return;
+    if (!RunTaken(entry)) return;
+    if (--left <= 0 && HandOver()) return;
   }
 }
 
-bool Core::RunTaken(Entries& entry, bool may_go_on, Frame* host) {
-  bool go_on = may_go_on;
+bool Core::HandOver() {
+  {
+    sync::MutexLock lock(&mutex_);
+    ++runners_coming_;
+  }
+  if (TrySendRunners(sync::RefPtr<Core>::Share(this), 1) != nullptr) {
+    return false;
+  }
+  sync::MutexLock lock(&mutex_);
+  --runners_coming_;
+  return true;
+}
+
+bool Core::RunTaken(Entries& entry, Frame* host) {
+  bool go_on = false;
   {
     Frame frame(this, &entry);
-    frame.go_on = host == nullptr ? &go_on : nullptr;
+    if (host == nullptr) frame.go_on = &go_on;
     frame.host = host;
     sync::Point("task.begin");
     if (!policy_.run_after_cancel && context().done()) {
@@ -833,16 +839,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
     entered = EnterSelfWait();
     const int64_t round = rounds_;
     const int64_t runners = ClaimRunners();  // for the slots that were lent
-    if (runners > 0) {
-      WithoutLock([&] {
-        auto sender = sync::RefPtr<Core>::Share(this);
-        if (help) {
-          TrySendRunners(std::move(sender), runners);
-        } else {
-          SendRunners(std::move(sender), runners);
-        }
-      });
-    }
+    if (runners > 0) WithoutLock([&] { SendFromWait(runners, help); });
     AwaitEnd(inside, round, help, deadline);
     finished = Finished(inside, round);
     result = Result();
@@ -864,6 +861,17 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   // Each waiter does, so that none returns before it is done.
   if (!cause.ok()) scope_.Cancel(std::move(cause));
   return result;
+}
+
+void Core::SendFromWait(int64_t runners, bool help) {
+  const std::exception_ptr refused =
+      TrySendRunners(sync::RefPtr<Core>::Share(this), runners);
+  if (refused == nullptr || help) return;
+  {
+    sync::MutexLock lock(&mutex_);
+    if (!Abandoned()) return;
+  }
+  std::rethrow_exception(refused);
 }
 
 void Core::WithoutLock(absl::FunctionRef<void()> f) {
@@ -893,7 +901,7 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
     const bool elsewhere =
         help && has_thread && Startable() > 0 && Frame::StackIsUsedUp();
     const bool take = help && !elsewhere && Take(entry);
-    const int64_t runners = help ? 0 : ClaimRunners();
+    const int64_t runners = !help && Abandoned() ? ClaimRunners() : 0;
     bool go_on = false;
     WithoutLock([&] {
       if (elsewhere) {
@@ -904,9 +912,9 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
         });
       } else if (take) {
         has_thread = true;
-        go_on = RunTaken(entry, /*may_go_on=*/true);
+        go_on = RunTaken(entry);
       } else if (runners > 0) {
-        SendRunners(sync::RefPtr<Core>::Share(this), runners);
+        SendFromWait(runners, help);
       } else {
         sync::Point("wait.park");
         expired = Park(inside, round, help, told, deadline);
@@ -935,7 +943,7 @@ bool Core::Park(bool inside, int64_t round, bool help, bool told,
   sync::MutexLock lock(&mutex_);
   bool expired = false;
   while (!Finished(inside, round) && !expired &&
-         !(help ? Startable() > 0 : Unserved()) &&
+         !(help ? Startable() > 0 : Abandoned()) &&
          (told || !context().done())) {
     if (help) {
       ++helpers_;

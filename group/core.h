@@ -203,9 +203,9 @@ class Core {
 
   // Tasks that may start now.
   int64_t Startable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether some of these have no runner that is coming. Only for as long as
-  // the executor does not take one.
-  bool Unserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether there are such tasks, and no thread that is in the group, or on its
+  // way, to run them. Only where the executor does not take a runner.
+  bool Abandoned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How many runners have to be sent so that each of these has one; they then
   // count as coming. Wakes helpers for them too, except for so many that the
   // caller takes itself. To be called after every change that lets more start.
@@ -219,15 +219,18 @@ class Core {
                                            int64_t count, bool urgent = false);
   // Runners that were coming never will.
   void LoseRunners(int64_t count);
-  // Counts the calling thread as a runner that is coming, if a task has none.
-  bool BecomeRunner();
+  // From a wait: throws only where nobody is left to start what is queued.
+  void SendFromWait(int64_t runners, bool help);
   void Run();
+  // For a thread that counts as coming, and should make way for other groups:
+  // sends a runner instead. False if the executor takes none.
+  bool HandOver();
 
   // Takes a slot and the oldest task, if there are both.
   bool Take(Entries& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Runs what was taken, in the slot of `host` if that is not null. True if the
   // caller has to look for more: it then counts as a runner that is coming.
-  bool RunTaken(Entries& entry, bool may_go_on, Frame* host = nullptr);
+  bool RunTaken(Entries& entry, Frame* host = nullptr);
   absl::Status Invoke(Entry& entry, std::exception_ptr& exception);
   // Returns the group's first error, which may be this one; OK if this is an
   // echo of the cancellation. Takes the exception, if it is the first.
