@@ -504,9 +504,8 @@ TEST(PipelineProof, FanInOfTwo) {
     Channel<int> a;
     Channel<int> b;
     Channel<int> both(3);
-    Caller fan_in([&] {
-      EXPECT_EQ(FanIn(Context(), {&a, &b}, both), absl::OkStatus());
-    });
+    Caller fan_in(
+        [&] { EXPECT_EQ(FanIn(Context(), {&a, &b}, both), absl::OkStatus()); });
     Caller feed(
         [&] { EXPECT_EQ(Feed(Context(), Ints{1, 2}, a), absl::OkStatus()); });
     EXPECT_EQ(b.Send(Context(), 3), absl::OkStatus());
