@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "benchmark/benchmark.h"
 #include "cohort/channel/channel.h"
+#include "cohort/channel/pipeline.h"
 #include "cohort/channel/select.h"
 #include "cohort/context/context.h"
 
@@ -149,7 +150,29 @@ void BM_Select(benchmark::State& state) {
     benchmark::DoNotOptimize(ReceiveFromAny<int64_t>(context, all));
   }
 }
-BENCHMARK(BM_Select)->Arg(1)->Arg(2)->Arg(4)->Arg(16);
+BENCHMARK(BM_Select)->Arg(1)->Arg(2)->Arg(4)->Arg(16)->Arg(2048);
+
+// The same one after another: FanIn looks only at those channels that something
+// has happened to.
+void BM_FanIn(benchmark::State& state) {
+  std::deque<Channel<int64_t>> channels;
+  std::vector<Channel<int64_t>*> all;
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    all.push_back(&channels.emplace_back(1));
+  }
+  Channel<int64_t> out(1);
+  const Context context;
+  std::thread stage([&] { FanIn<int64_t>(context, all, out).IgnoreError(); });
+  size_t next = 0;
+  for (auto _ : state) {
+    all[next]->Send(context, 1).IgnoreError();
+    next = (next + 1) % all.size();
+    benchmark::DoNotOptimize(out.Receive(context));
+  }
+  for (Channel<int64_t>* channel : all) channel->Close();
+  stage.join();
+}
+BENCHMARK(BM_FanIn)->Arg(1)->Arg(16)->Arg(2048)->UseRealTime();
 
 }  // namespace
 }  // namespace cohort::channel

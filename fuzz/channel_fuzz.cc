@@ -55,6 +55,7 @@ enum class OpKind : uint8_t {
   kCancel,
   kSleep,
   kMap,  // the first of a program
+  kReceiveOrAfter,
   kCount,
 };
 
@@ -276,6 +277,11 @@ class Model {
             SendTo(channels_[here], std::move(one), give(here, first, one)),
             ReceiveFrom(channels_[here], take(here)),
             Otherwise([&chosen] { ++chosen; })));
+        break;
+      case OpKind::kReceiveOrAfter:
+        selected(Select(context, ReceiveFrom(channels_[here], take(here)),
+                        After(kMoment, [&chosen] { ++chosen; }),
+                        ReceiveFrom(channels_[there], take(there))));
         break;
       case OpKind::kClose:
         Close(here);
