@@ -654,16 +654,14 @@ void Core::Run() {
 }
 
 bool Core::HandOver() {
-  {
-    sync::MutexLock lock(&mutex_);
-    ++runners_coming_;
-  }
-  if (TrySendRunners(sync::RefPtr<Core>::Share(this), 1) != nullptr) {
-    return false;
+  // The new runner is what counted as coming for this thread: if it counted
+  // besides, another thread could rely on one too many.
+  if (TrySendRunners(sync::RefPtr<Core>::Share(this), 1) == nullptr) {
+    return true;
   }
   sync::MutexLock lock(&mutex_);
-  --runners_coming_;
-  return true;
+  ++runners_coming_;
+  return false;
 }
 
 bool Core::RunTaken(Entries& entry, Frame* host) {
