@@ -236,7 +236,7 @@ Core::Frame::~Frame() {
     }
     core->AcceptParked();
     int64_t here = 0;
-    if (go_on != nullptr && core->Startable() > core->runners_coming_) {
+    if (go_on != nullptr && core->Startable() > core->RunnersToRelyOn()) {
       *go_on = true;
       here = 1;
       core->runners_coming_ += here;
@@ -570,6 +570,10 @@ bool Core::Abandoned() const {
          Startable() > 0;
 }
 
+int64_t Core::RunnersToRelyOn() const {
+  return runners_coming_ - handing_over_;
+}
+
 int64_t Core::ClaimRunners(int64_t here) {
   ABSL_DCHECK_GE(runners_coming_, 0) << Label();
   const int64_t startable = Startable();
@@ -578,7 +582,7 @@ int64_t Core::ClaimRunners(int64_t here) {
   for (int64_t i = std::min(startable - here, helpers_); i > 0; --i) {
     work_.Signal();
   }
-  const int64_t missing = std::max<int64_t>(0, startable - runners_coming_);
+  const int64_t missing = std::max<int64_t>(0, startable - RunnersToRelyOn());
   runners_coming_ += missing;
   return missing;
 }
@@ -654,14 +658,17 @@ void Core::Run() {
 }
 
 bool Core::HandOver() {
-  // The new runner is what counted as coming for this thread: if it counted
-  // besides, another thread could rely on one too many.
-  if (TrySendRunners(sync::RefPtr<Core>::Share(this), 1) == nullptr) {
-    return true;
+  {
+    sync::MutexLock lock(&mutex_);
+    ++runners_coming_;
+    ++handing_over_;
   }
+  const bool sent =
+      TrySendRunners(sync::RefPtr<Core>::Share(this), 1) == nullptr;
   sync::MutexLock lock(&mutex_);
-  ++runners_coming_;
-  return false;
+  --handing_over_;
+  if (sent) --runners_coming_;
+  return sent;
 }
 
 bool Core::RunTaken(Entries& entry, Frame* host) {

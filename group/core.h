@@ -206,6 +206,8 @@ class Core {
   // Whether there are such tasks, and no thread that is in the group, or on its
   // way, to run them. Only where the executor does not take a runner.
   bool Abandoned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those that are coming, each counted once.
+  int64_t RunnersToRelyOn() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How many runners have to be sent so that each of these has one; they then
   // count as coming. Wakes helpers for them too, except for so many that the
   // caller takes itself. To be called after every change that lets more start.
@@ -299,6 +301,8 @@ class Core {
   int64_t delivering_ ABSL_GUARDED_BY(mutex_) = 0;  // not yet SendDelivered
   int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
   int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Of these, runners that take over from one that is still counted as well.
+  int64_t handing_over_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_
   // Tasks that wait for the group. Each lends its slot meanwhile.
   int64_t self_waiting_ ABSL_GUARDED_BY(mutex_) = 0;
