@@ -47,7 +47,9 @@ TEST(AllocationFailureTest, AScopeIsMadeOrNotAtAll) {
         fault.Strikes([&] { scope.emplace(WithCancel(parent.context())); });
     EXPECT_NE(scope.has_value(), threw);
     ExpectWhole(parent);
-    if (scope.has_value()) EXPECT_EQ(scope->context().cause(), kCause);
+    if (scope.has_value()) {
+      EXPECT_EQ(scope->context().cause(), kCause);
+    }
   });
 }
 
@@ -75,7 +77,9 @@ TEST(AllocationFailureTest, ADeadlineThatHasPassed) {
       scope.emplace(WithDeadline(parent.context(), absl::InfinitePast()));
     });
     EXPECT_NE(scope.has_value(), threw);
-    if (scope.has_value()) EXPECT_TRUE(scope->context().done());
+    if (scope.has_value()) {
+      EXPECT_TRUE(scope->context().done());
+    }
     ExpectWhole(parent);
   });
 }
@@ -92,7 +96,9 @@ TEST(AllocationFailureTest, AnyOfSeveral) {
     });
     EXPECT_NE(either.has_value(), threw);
     ExpectWhole(third);
-    if (either.has_value()) EXPECT_EQ(either->context().cause(), kCause);
+    if (either.has_value()) {
+      EXPECT_EQ(either->context().cause(), kCause);
+    }
     ExpectWhole(first);
     ExpectWhole(second);
   });
@@ -107,7 +113,9 @@ TEST(AllocationFailureTest, AValue) {
       context.emplace(WithValue<Name>(parent.context(), std::move(name)));
     });
     EXPECT_NE(context.has_value(), threw);
-    if (context.has_value()) EXPECT_EQ(context->value<Name>()->size(), 100u);
+    if (context.has_value()) {
+      EXPECT_EQ(context->value<Name>()->size(), 100u);
+    }
     ExpectWhole(parent);
   });
 }
@@ -224,7 +232,9 @@ TEST(AllocationFailureTest, AScopeThatAStopTokenEnds) {
     });
     EXPECT_NE(scope.has_value(), threw);
     source.request_stop();
-    if (scope.has_value()) EXPECT_TRUE(scope->context().done());
+    if (scope.has_value()) {
+      EXPECT_TRUE(scope->context().done());
+    }
     ExpectWhole(parent);
   });
 }

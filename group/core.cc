@@ -359,7 +359,7 @@ bool Core::TakeBack(int64_t index, Entries& entry) {
   {
     sync::MutexLock lock(&mutex_);
     const auto place = absl::c_find_if(
-        queue_, [index](const Entry& entry) { return entry.index == index; });
+        queue_, [index](const Entry& queued) { return queued.index == index; });
     if (place == queue_.end()) return false;
     entry.splice(entry.begin(), queue_, place);
     --accepted_;
