@@ -199,7 +199,7 @@ const WaitCase kWaits[] = {
 class DeadlineDeathTest : public ::testing::TestWithParam<WaitCase> {};
 
 INSTANTIATE_TEST_SUITE_P(Waits, DeadlineDeathTest, ::testing::ValuesIn(kWaits),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST_P(DeadlineDeathTest, NeedsNoThread) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
