@@ -62,7 +62,7 @@ constexpr int kHeld = 0;
 constexpr int kFailed = 1;
 constexpr int kNoSuchAllocation = 2;
 // Far beyond what any scenario takes: one that takes longer hangs.
-constexpr unsigned kMostSeconds = 120;
+[[maybe_unused]] constexpr unsigned kMostSeconds = 120;
 
 // Of this process alone: a failure before the fork is none of the child's.
 class FailureCounter : public ::testing::EmptyTestEventListener {
@@ -77,7 +77,8 @@ class FailureCounter : public ::testing::EmptyTestEventListener {
   int count_ = 0;
 };
 
-int RunInChild(int n, absl::FunctionRef<void(AllocationFault&)> scenario) {
+[[maybe_unused]] int RunInChild(
+    int n, absl::FunctionRef<void(AllocationFault&)> scenario) {
   auto* const failures = new FailureCounter;
   ::testing::UnitTest::GetInstance()->listeners().Append(failures);
   AllocationFault fault(n);
@@ -153,6 +154,7 @@ void WithEachAllocationFailing(
     ASSERT_LT(n, 1000) << "the scenario never ends";
   }
 #else
+  (void)scenario;
   GTEST_SKIP() << "without exceptions, to run out of memory ends the process";
 #endif
 }
