@@ -430,8 +430,6 @@ TEST(PipelineTest, AnExceptionOfAWorkerLeavesTheStage) {
   }
 }
 
-#endif  // ABSL_HAVE_EXCEPTIONS
-
 // Unless it is the caller's.
 TEST(PipelineTest, AWorkerWhoseThreadEndsIsAnError) {
   Channel<int> in(1);
@@ -449,6 +447,8 @@ TEST(PipelineTest, AWorkerWhoseThreadEndsIsAnError) {
                                    },
                                    {.workers = 2})));
 }
+
+#endif  // ABSL_HAVE_EXCEPTIONS
 
 // A status is a value where the channel is one of statuses.
 TEST(PipelineTest, StagesOfStatuses) {

@@ -166,8 +166,8 @@ TEST(AllocationFailureTest, TheEndOfAScopeNeedsNoMemory) {
     EXPECT_TRUE(absl::IsCancelled(child.context().cause()));
     EXPECT_EQ(called, 1);
     // The only one of this scenario.
-    EXPECT_EQ(fault.Strikes([&] { (void)WithCancel(Context()); }),
-              fault.struck());
+    const bool threw = fault.Strikes([&] { (void)WithCancel(Context()); });
+    EXPECT_EQ(threw, fault.struck());
   });
 }
 
@@ -186,8 +186,8 @@ TEST(AllocationFailureTest, ATimeoutIsArmedThoughItsThreadGetsNoMemory) {
     while (!scope->context().done() || !next.context().done()) continue;
     EXPECT_EQ(scope->context().cause(), kCause);
     // The only one of this scenario.
-    EXPECT_EQ(fault.Strikes([&] { (void)WithCancel(Context()); }),
-              fault.struck());
+    const bool threw = fault.Strikes([&] { (void)WithCancel(Context()); });
+    EXPECT_EQ(threw, fault.struck());
   });
 }
 
@@ -201,8 +201,9 @@ TEST(AllocationFailureTest, WaitingAllocatesNothing) {
     EXPECT_FALSE(first.struck());
     EXPECT_TRUE(absl::IsDeadlineExceeded(child.context().status()));
     // The only one of this scenario.
-    EXPECT_EQ(fault.Strikes([&] { (void)WithCancel(child.context()); }),
-              fault.struck());
+    const bool threw =
+        fault.Strikes([&] { (void)WithCancel(child.context()); });
+    EXPECT_EQ(threw, fault.struck());
   });
 }
 

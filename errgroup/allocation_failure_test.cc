@@ -207,9 +207,9 @@ TEST(AllocationFailure, Observers) {
 // The error of a task comes back also where there is no memory to keep it.
 TEST(AllocationFailure, TheFirstErrorIsNeverLost) {
   WithEachAllocationFailing([](AllocationFault& fault) {
+    absl::Notification release;
     FixedPool pool(1);
     Group group(Options{.keep_all_errors = true, .executor = &pool});
-    absl::Notification release;
     pool.Submit([&release] { release.WaitForNotification(); });
     const absl::Status error = absl::InternalError("boom");
     for (int i = 0; i < 2; ++i) group.Go([&error] { return error; });

@@ -1258,12 +1258,9 @@ TEST_P(GroupSimTest, AWaiterThatLeavesSendsSomebodyForWhatWasLeftToIt) {
 
 // Bounded stacks.
 
-// Calls `f` with so much of the stack in use that few of these fit into one.
-[[gnu::noinline]] void WithMuchStack(absl::FunctionRef<void()> f) {
-  auto* const space = static_cast<volatile char*>(__builtin_alloca(48 << 10));
-  space[0] = 1;
-  f();
-  space[0] = 2;
+// Few of these fit into one stack.
+void WithMuchStack(absl::FunctionRef<void()> f) {
+  testing::WithStackInUse(48 << 10, f);
 }
 
 TEST_P(GroupSimTest, TasksThatAllWaitUseBoundedStacks) {

@@ -32,6 +32,7 @@ namespace {
 
 using ::cohort::testing::Await;
 using ::cohort::testing::Caller;
+using ::cohort::testing::WithStackInUse;
 
 absl::Status Fail(const std::string& text) {
   return absl::InvalidArgumentError(text);
@@ -150,8 +151,8 @@ TEST(Immunity, B05_AWaitThatParksAlwaysReturns) {
 
 // One that helps may be what ends; the group is whole for the others.
 TEST(Immunity, B05_AWaitThatHelpsEndsWithItsThreadAlone) {
-  FixedPool pool(1);
   absl::Notification release;
+  FixedPool pool(1);
   pool.Submit([&release] { release.WaitForNotification(); });
   Group group(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});
   std::atomic<int> ran{0};
@@ -178,16 +179,15 @@ TEST(Immunity, B05_AWaitGoesOnWhereAHelperEndsInItsPlace) {
   std::atomic<int> ran{0};
   absl::Status status;
   outer.Go([&] {
-    auto* const space =
-        static_cast<volatile char*>(__builtin_alloca(256 << 10));
-    space[0] = 1;
-    Group inner(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});
-    for (int i = 0; i < 3; ++i) {
-      inner.Go([] { pthread_exit(nullptr); });
-      inner.Go([&ran] { ++ran; });
-    }
-    status = inner.Wait();
-    EXPECT_EQ(inner.stats().failed, 3);
+    WithStackInUse(256 << 10, [&] {
+      Group inner(Options{.limit = 1, .queue = kUnlimited, .executor = &pool});
+      for (int i = 0; i < 3; ++i) {
+        inner.Go([] { pthread_exit(nullptr); });
+        inner.Go([&ran] { ++ran; });
+      }
+      status = inner.Wait();
+      EXPECT_EQ(inner.stats().failed, 3);
+    });
   });
   EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
@@ -200,17 +200,16 @@ TEST(Immunity, B05_ATaskHasItsSlotBackWhenAWaitInItHasEnded) {
   FixedPool pool(1);
   Group group(Options{.limit = 1, .executor = &pool});
   group.Go([&] {
-    auto* const space =
-        static_cast<volatile char*>(__builtin_alloca(256 << 10));
-    space[0] = 1;
-    Group other(Options{.executor = &pool});
-    // On another stack: waits for the first group within its task, and helps.
-    other.Go([&group] {
-      group.Go([] { pthread_exit(nullptr); });
-      group.Wait().IgnoreError();
+    WithStackInUse(256 << 10, [&] {
+      Group other(Options{.executor = &pool});
+      // On another stack: waits for the first group within its task, and helps.
+      other.Go([&group] {
+        group.Go([] { pthread_exit(nullptr); });
+        group.Wait().IgnoreError();
+      });
+      EXPECT_FALSE(other.Wait().ok());
+      EXPECT_EQ(group.TryGo([] {}), Admission::kFull);
     });
-    EXPECT_FALSE(other.Wait().ok());
-    EXPECT_EQ(group.TryGo([] {}), Admission::kFull);
   });
   EXPECT_FALSE(group.Wait(WaitPolicy::kPark).ok());
   EXPECT_EQ(group.stats().failed, 1);

@@ -6,9 +6,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
@@ -16,6 +19,7 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
+#include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/test_util.h"
@@ -395,6 +399,75 @@ TEST(LawCancellation, ARecordedSuccessBeatsALaterCancel) {
   Await([&group] { return group.stats().succeeded == 1; });
   scope.Cancel();
   EXPECT_EQ(group.Wait(), absl::OkStatus());
+}
+
+// The task that runs ends only when its context does.
+TEST(LawTimeIsNeverLate, ADeadlineStopsWhatItIsFor) {
+  const CancelScope scope = WithTimeout(Context(), absl::Milliseconds(20));
+  Group group(scope.context(), {.limit = 1, .queue = kUnlimited});
+  for (int i = 0; i < 10; ++i) {
+    group.Go([](const Context& context) {
+      while (!context.done()) continue;
+    });
+  }
+  EXPECT_TRUE(absl::IsDeadlineExceeded(group.Wait()));
+  EXPECT_EQ(group.stats().succeeded, 1);
+  EXPECT_EQ(group.stats().skipped, 9);
+}
+
+TEST(LawACancelThatHasReturnedIsFinal, NothingStartsAfterIt) {
+  absl::Notification started;
+  absl::Notification release;
+  Group group(Context(), {.limit = 1, .queue = kUnlimited});
+  group.Go([&] {
+    started.Notify();
+    release.WaitForNotification();
+  });
+  std::atomic<int> late{0};
+  for (int i = 0; i < 10; ++i) group.Go([&late] { ++late; });
+  started.WaitForNotification();
+  group.Cancel();
+  release.Notify();
+  group.Wait().IgnoreError();
+  EXPECT_EQ(late, 0);
+  EXPECT_EQ(group.stats().skipped, 10);
+}
+
+#ifdef ABSL_HAVE_EXCEPTIONS
+TEST(LawAFailureInsideChangesNothingOutside, AnExecutorThatThrows) {
+  class Full final : public Executor {
+   public:
+    void Submit(Task task) override {
+      if (full) throw std::runtime_error("full");
+      DefaultExecutor().Submit(std::move(task));
+    }
+    bool full = true;
+  } executor;
+  Group group(Options{.executor = &executor});
+  EXPECT_THROW(group.Go([] {}), std::runtime_error);
+  EXPECT_EQ(group.stats().accepted, 0);
+  executor.full = false;
+  EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(group.stats().succeeded, 1);
+}
+#endif
+
+// Each waits within the wait of the one before, and the pool has one thread.
+TEST(LawBoundedStacks, TasksThatWaitForTheirGroup) {
+  constexpr int kMany = 5'000;
+  FixedPool pool(1);
+  Group group(Options{.executor = &pool});
+  std::atomic<int> ended{0};
+  for (int i = 0; i < kMany; ++i) {
+    group.Go([&] {
+      const absl::Status status = group.Wait();
+      ++ended;
+      return status;
+    });
+  }
+  EXPECT_EQ(group.Wait(), absl::OkStatus());
+  EXPECT_EQ(ended, kMany);
 }
 
 TEST(LawNoUserCodeUnderALock, TasksAndTheirCapturesMayUseTheGroup) {

@@ -40,6 +40,12 @@ void* AllocateOrThrow(std::size_t size) {
 
 }  // namespace
 
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+// By default each process sleeps for a second at its end.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=10"; }
+#endif
+
 void* operator new(std::size_t size) { return AllocateOrThrow(size); }
 void* operator new[](std::size_t size) { return AllocateOrThrow(size); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {

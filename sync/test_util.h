@@ -3,10 +3,12 @@
 #ifndef COHORT_SYNC_TEST_UTIL_H_
 #define COHORT_SYNC_TEST_UTIL_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/statusor.h"
 #include "cohort/sync/clock.h"
@@ -30,6 +32,16 @@ class AtEnd {
  private:
   std::shared_ptr<void> guard_;
 };
+
+// Calls `f` with that many bytes of the calling thread's stack in use.
+[[gnu::noinline]] inline void WithStackInUse(std::size_t bytes,
+                                             absl::FunctionRef<void()> f) {
+  // Volatile, so that no optimizer shortens what nobody reads.
+  char* volatile space = static_cast<char*>(__builtin_alloca(bytes));
+  *space = 1;
+  f();
+  *space = 2;
+}
 
 // A thread that is joined when it goes out of scope.
 class Caller {
