@@ -1456,6 +1456,18 @@ TEST(WallClockSimTest, ADeadlineIsConvertedOnce) {
   }
 }
 
+// Also where the thread pauses while it reads the one clock and then the other.
+TEST(WallClockSimTest, APauseMakesNoDeadlineLate) {
+  ExploreMany(Time::kRacing, [] {
+    const absl::Time start = sync::Now();
+    const CancelScope parent = WithDeadline(Context(), start + 3 * kTick, kOne);
+    Caller other([] { sync::SleepFor(kTick); });
+    const CancelScope child =
+        WithDeadline(parent.context(), start + 2 * kTick, kTwo);
+    EXPECT_EQ(child.context().deadline(), start + 2 * kTick);
+  });
+}
+
 // What comes earlier by the steady clock wins, though the wall clock has shown
 // it as the later one.
 TEST(WallClockSimTest, AncestorsAreComparedOnTheSteadyClock) {

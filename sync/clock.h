@@ -68,13 +68,8 @@ class SteadyTime {
   }
 
   // The steady time at which the wall clock will read `time`, if nobody sets it
-  // meanwhile.
-  static SteadyTime At(absl::Time time) {
-    // Wall clock first: a pause between the two readings must make the result
-    // late, never early.
-    const absl::Duration left = time - sync::Now();
-    return Now() + left;
-  }
+  // meanwhile. Late by a pause between two readings, never early.
+  static SteadyTime At(absl::Time time);
 
   friend SteadyTime operator+(SteadyTime time, absl::Duration duration) {
     // ToInt64Nanoseconds saturates; the sum has to as well.
@@ -100,6 +95,38 @@ class SteadyTime {
 
   int64_t nanos_ = 0;
 };
+
+// What the wall clock read at some moment from `earliest` to `latest`.
+struct WallReading {
+  SteadyTime earliest;
+  absl::Time wall;
+  SteadyTime latest;
+};
+
+// Two clocks cannot be read at once. Where the thread pauses between them, they
+// are read again, since somebody is late by that pause.
+inline WallReading ReadWallClock() {
+  constexpr int kMostReadings = 8;
+  constexpr absl::Duration kShortPause = absl::Microseconds(2);
+  WallReading best;
+  absl::Duration shortest = absl::InfiniteDuration();
+  SteadyTime before = SteadyTime::Now();
+  for (int i = 0; i < kMostReadings && shortest > kShortPause; ++i) {
+    const absl::Time wall = Now();
+    const SteadyTime after = SteadyTime::Now();
+    if (after - before < shortest) {
+      shortest = after - before;
+      best = {.earliest = before, .wall = wall, .latest = after};
+    }
+    before = after;
+  }
+  return best;
+}
+
+inline SteadyTime SteadyTime::At(absl::Time time) {
+  const WallReading reading = ReadWallClock();
+  return reading.latest + (time - reading.wall);
+}
 
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync

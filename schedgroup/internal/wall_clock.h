@@ -20,11 +20,10 @@ namespace cohort::schedgroup::internal {
 class WallClock {
  public:
   sync::SteadyTime ToSteady(absl::Time time) {
-    const sync::SteadyTime before = sync::SteadyTime::Now();
-    const absl::Duration wall = sync::Now() - absl::UnixEpoch();
-    const sync::SteadyTime after = sync::SteadyTime::Now();
-    const sync::SteadyTime earliest = before + -wall;
-    const sync::SteadyTime latest = after + -wall;
+    const sync::WallReading reading = sync::ReadWallClock();
+    const absl::Duration wall = reading.wall - absl::UnixEpoch();
+    const sync::SteadyTime earliest = reading.earliest + -wall;
+    const sync::SteadyTime latest = reading.latest + -wall;
     if (latest < earliest_ || latest_ < earliest) {
       zero_ = latest;  // so that nothing is early
       earliest_ = earliest;
