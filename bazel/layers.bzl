@@ -1,13 +1,18 @@
 """Which package may depend on which. A new package is added here."""
 
-_BELOW_PRIMITIVES = ["context", "executor", "sync"]
+_SEAM = ["kernel", "sync"]
+_BELOW_TASKS = ["context", "executor"] + _SEAM
+_BELOW_PRIMITIVES = ["task"] + _BELOW_TASKS
 _BELOW_GROUPS = ["group"] + _BELOW_PRIMITIVES
 
 # Downwards only, and no primitive on another one.
 LAYERS = {
-    "sync": [],
-    "executor": ["sync"],
-    "context": ["executor", "sync"],
+    "kernel": [],
+    "sync": ["kernel"],
+    "sim": _SEAM,
+    "executor": _SEAM,
+    "context": ["executor"] + _SEAM,
+    "task": _BELOW_TASKS,
     "group": _BELOW_PRIMITIVES,
     "errgroup": _BELOW_GROUPS,
     "sizedgroup": _BELOW_GROUPS,
@@ -18,7 +23,6 @@ LAYERS = {
     "singleflight": _BELOW_PRIMITIVES,
     "cyclicbarrier": _BELOW_PRIMITIVES,
     "channel": _BELOW_PRIMITIVES,
-    "sim": ["sync"],
 }
 
 # Of these, what is only for tests, and so may have GoogleTest.

@@ -51,11 +51,12 @@
 #include "absl/status/statusor.h"
 #include "cohort/callbacks/internal/callbacks.h"
 #include "cohort/context/context.h"
-#include "cohort/group/batch.h"
 #include "cohort/group/elements.h"
+#include "cohort/group/internal/batch.h"
+#include "cohort/group/internal/retry_loop.h"
+#include "cohort/group/internal/values.h"
 #include "cohort/group/retry.h"
-#include "cohort/group/value_task.h"
-#include "cohort/group/values.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::callbacks {
 

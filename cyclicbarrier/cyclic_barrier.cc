@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
 #include "cohort/context/context_wait.h"
-#include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/exit.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/capture.h"
 
 namespace cohort::cyclicbarrier {
 namespace {
@@ -102,7 +102,7 @@ absl::Status CyclicBarrier::RunAction(const Party& actor) {
         End(Judge());
       }
     };
-    status = executor_internal::InvokeCapturing(
+    status = task_internal::InvokeCapturing(
         [this] { return action_(); },
         [] { return "cyclicbarrier::CyclicBarrier: the action"; });
     returned = true;

@@ -28,6 +28,7 @@
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/task.h"
 
 namespace cohort::cyclicbarrier {
 
@@ -123,20 +124,12 @@ class CyclicBarrier {
 
   CyclicBarrier(Action action, int parties);
 
-  // Null for a callable that is null. (A lambda without captures compares with
-  // nullptr as the function pointer that it can become.)
+  // Null for a callable that is null.
   template <class F>
   static Action ToAction(F action) {
-    if constexpr (!std::is_empty_v<F> && requires { action == nullptr; }) {
-      if (action == nullptr) return nullptr;
-    }
+    if (task_internal::IsNull(action)) return nullptr;
     return [action = std::move(action)]() mutable {
-      if constexpr (std::is_void_v<std::invoke_result_t<F&>>) {
-        std::invoke(action);
-        return absl::OkStatus();
-      } else {
-        return std::invoke(action);
-      }
+      return task_internal::InvokeForStatus(action);
     };
   }
 

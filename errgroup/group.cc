@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/group/core.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/thread.h"

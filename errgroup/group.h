@@ -23,9 +23,9 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
-#include "cohort/group/core.h"
-#include "cohort/group/task.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
+#include "cohort/task/task.h"
 
 namespace cohort::errgroup {
 
@@ -141,7 +141,7 @@ class Group {
   // and running the task here could need a lock that the caller holds.
   template <GroupTask F>
   Admission Go(F task) {
-    return core_->Submit("Go", group_internal::MakeTask(std::move(task)),
+    return core_->Submit("Go", task_internal::MakeTask(std::move(task)),
                          group_internal::WhenFull::kBlock);
   }
 
@@ -159,14 +159,14 @@ class Group {
   // such tasks it is Go. (Not in the original.)
   template <GroupTask F>
   Admission GoOrHelp(F task) {
-    return core_->Submit("GoOrHelp", group_internal::MakeTask(std::move(task)),
+    return core_->Submit("GoOrHelp", task_internal::MakeTask(std::move(task)),
                          group_internal::WhenFull::kHelp);
   }
 
   // The same, but never blocks: kFull if there is no place for the task.
   template <GroupTask F>
   [[nodiscard]] Admission TryGo(F task) {
-    return core_->Submit("TryGo", group_internal::MakeTask(std::move(task)),
+    return core_->Submit("TryGo", task_internal::MakeTask(std::move(task)),
                          group_internal::WhenFull::kRefuse);
   }
 

@@ -1,4 +1,4 @@
-#include "cohort/group/batch.h"
+#include "cohort/group/internal/batch.h"
 
 #include <cstddef>
 #include <cstdlib>
@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
-#include "cohort/group/task.h"
 #include "cohort/group/types.h"
+#include "cohort/task/task.h"
 #include "gtest/gtest.h"
 
 namespace cohort::group_internal {

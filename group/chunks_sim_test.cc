@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/group/chunks.h"
+#include "cohort/group/internal/chunks.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"

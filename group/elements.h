@@ -1,5 +1,5 @@
-// Ranges whose elements are given to a function by several threads, and what
-// such a function is: under ForEach and Map.
+// What ForEach and Map take: ranges whose elements several threads give to a
+// function, and what such a function is.
 
 #ifndef COHORT_GROUP_ELEMENTS_H_
 #define COHORT_GROUP_ELEMENTS_H_
@@ -14,13 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/log/absl_check.h"
-#include "absl/status/status.h"
 #include "cohort/context/context.h"
-#include "cohort/group/chunks.h"
-#include "cohort/group/task.h"
-#include "cohort/group/value_task.h"
-#include "cohort/group/values.h"
+#include "cohort/group/internal/chunks.h"
+#include "cohort/task/task.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort {
 
@@ -83,7 +80,7 @@ template <class R>
 concept ElementRange =
     std::ranges::input_range<R> &&
     (group_internal::InPlaceRange<R> || group_internal::AddressableRange<R> ||
-     group_internal::GivesAway<R> ||
+     task_internal::GivesAway<R> ||
      std::constructible_from<std::ranges::range_value_t<R>,
                              std::ranges::range_reference_t<R>>);
 
@@ -113,7 +110,7 @@ class Elements {
       for (auto&& element : range) {
         if constexpr (AddressableRange<R>) {
           places_.push_back(std::addressof(element));
-        } else if constexpr (GivesAway<R>) {
+        } else if constexpr (task_internal::GivesAway<R>) {
           places_.push_back(std::move(element));
         } else {
           places_.emplace_back(std::forward<decltype(element)>(element));
@@ -129,13 +126,13 @@ class Elements {
     if constexpr (InPlaceRange<R>) {
       const auto place =
           places_ + static_cast<std::ranges::range_difference_t<Range>>(i);
-      if constexpr (GivesAway<R>) {
+      if constexpr (task_internal::GivesAway<R>) {
         return std::ranges::iter_move(place);
       } else {
         return *place;
       }
     } else if constexpr (AddressableRange<R>) {
-      if constexpr (GivesAway<R>) {
+      if constexpr (task_internal::GivesAway<R>) {
         return std::move(*places_[i]);
       } else {
         return *places_[i];
@@ -155,7 +152,7 @@ template <ElementRange R>
 using ElementOf = decltype(std::declval<Elements<R>&>()[0]);
 
 template <class F, class R>
-using MappedTo = ValueOf<const F&, ElementOf<R>>;
+using MappedTo = task_internal::ValueOf<const F&, ElementOf<R>>;
 
 }  // namespace group_internal
 
@@ -170,39 +167,18 @@ using MappedTo = ValueOf<const F&, ElementOf<R>>;
 template <class F, class R>
 concept ElementFunction =
     ElementRange<R> && std::move_constructible<F> &&
-    (group_internal::TaskWithContext<const F&, group_internal::ElementOf<R>> ||
-     group_internal::TaskWithoutContext<const F&,
-                                        group_internal::ElementOf<R>>);
+    (task_internal::TaskWithContext<const F&, group_internal::ElementOf<R>> ||
+     task_internal::TaskWithoutContext<const F&, group_internal::ElementOf<R>>);
 
 // What Map does with an element, in the same way: -> U | absl::StatusOr<U>,
 // with a U as the T of ValueTask.
 template <class F, class R>
 concept ElementValueFunction =
     ElementRange<R> && std::move_constructible<F> &&
-    (group_internal::CallableForValue<const F&, const Context&,
-                                      group_internal::ElementOf<R>> ||
-     group_internal::CallableForValue<const F&, group_internal::ElementOf<R>>);
+    (task_internal::CallableForValue<const F&, const Context&,
+                                     group_internal::ElementOf<R>> ||
+     task_internal::CallableForValue<const F&, group_internal::ElementOf<R>>);
 
-namespace group_internal {
-
-// Runs `call`, (const Context&, size_t) -> absl::Status, for each element in
-// chunks. `function` is what the user gave, which must not be null. Looks at
-// the context before each element.
-template <class F, class Call>
-absl::Status RunElements(const Context& parent, const ChunkOptions& options,
-                         const F& function, const Call& call) {
-  ABSL_CHECK(!IsNull(function)) << options.caller << ": null function";
-  return RunChunks(parent, options,
-                   [&call](const Context& context, Chunk& chunk) {
-                     for (; !chunk.empty() && !context.done(); ++chunk.next) {
-                       absl::Status status = call(context, chunk.next);
-                       if (!status.ok()) return status;
-                     }
-                     return absl::OkStatus();
-                   });
-}
-
-}  // namespace group_internal
 }  // namespace cohort
 
 #endif  // COHORT_GROUP_ELEMENTS_H_

@@ -1,20 +1,14 @@
-// The loop under every Retry.
+// What every Retry takes and returns.
 
 #ifndef COHORT_GROUP_RETRY_H_
 #define COHORT_GROUP_RETRY_H_
 
 #include <cstdint>
 #include <functional>
-#include <utility>
 
-#include "absl/functional/function_ref.h"
-#include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "cohort/context/context.h"
-#include "cohort/group/task.h"
-#include "cohort/group/value_task.h"
 
 namespace cohort {
 
@@ -73,43 +67,6 @@ struct [[nodiscard]] Retried {
   RetryEnd end = RetryEnd::kCancelled;
 };
 
-namespace group_internal {
-
-// The same without a type, for an attempt that keeps its value itself.
-struct RetryOutcome {
-  absl::Status status = absl::OkStatus();
-  int64_t attempts = 0;
-  absl::Status last_error = absl::OkStatus();
-  RetryEnd end = RetryEnd::kCancelled;
-};
-
-// Calls `attempt` on the calling thread until it succeeds or there is a reason
-// to stop. Blocks between attempts, with a BlockingScope; a context that is
-// done ends it at once. An exception that leaves an attempt is a failure.
-// `caller` is for messages.
-RetryOutcome RunRetry(const Context& parent, const char* caller,
-                      const RetryOptions& options,
-                      absl::FunctionRef<absl::Status(const Context&)> attempt);
-
-template <class F>
-  requires ValueTask<F&>
-Retried<ValueTaskResult<F&>> RetryForValue(const Context& context,
-                                           const char* caller,
-                                           const RetryOptions& options,
-                                           F& function) {
-  ABSL_CHECK(!IsNull(function)) << caller << ": null function";
-  Slot<ValueTaskResult<F&>> slot;
-  RetryOutcome outcome =
-      RunRetry(context, caller, options, [&](const Context& attempt) {
-        return CallInto(slot, function, attempt);
-      });
-  return {.result = ResultOf(outcome.status, slot),
-          .attempts = outcome.attempts,
-          .last_error = std::move(outcome.last_error),
-          .end = outcome.end};
-}
-
-}  // namespace group_internal
 }  // namespace cohort
 
 #endif  // COHORT_GROUP_RETRY_H_

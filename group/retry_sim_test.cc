@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/group/internal/retry_loop.h"
 #include "cohort/group/retry.h"
 #include "cohort/group/types.h"
 #include "cohort/sim/sim.h"

@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
+#include "cohort/group/internal/retry_loop.h"
 #include "gtest/gtest.h"
 
 namespace cohort::group_internal {

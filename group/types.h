@@ -16,6 +16,14 @@ namespace cohort {
 // and say so.
 inline constexpr int kUnlimited = std::numeric_limits<int>::max();
 
+// How a call runs its functions.
+struct RunOptions {
+  // How many of them run at once; at least 1. The others wait for their turn,
+  // in the order of the arguments. With a limit, functions must not wait for
+  // one another.
+  int limit = kUnlimited;
+};
+
 // What became of a submission.
 enum class Admission {
   kAccepted,   // it will end as either run or skipped

@@ -56,11 +56,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cohort/context/context.h"
-#include "cohort/group/batch.h"
 #include "cohort/group/elements.h"
-#include "cohort/group/value_task.h"
-#include "cohort/group/values.h"
+#include "cohort/group/internal/batch.h"
+#include "cohort/group/internal/values.h"
 #include "cohort/hunch/internal/hunch.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::hunch {
 

@@ -20,13 +20,13 @@
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
-#include "cohort/group/core.h"
-#include "cohort/group/task.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
 #include "cohort/schedgroup/internal/scheduler.h"
 #include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/ref_ptr.h"
+#include "cohort/task/task.h"
 
 namespace cohort::schedgroup {
 

@@ -5,8 +5,8 @@
 
 #include <concepts>
 
-#include "cohort/group/task.h"
-#include "cohort/group/value_task.h"
+#include "cohort/task/task.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::schedgroup {
 

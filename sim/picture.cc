@@ -11,21 +11,21 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "cohort/sync/simulated/kernel.h"
-#include "cohort/sync/simulated/objects.h"
-#include "cohort/sync/simulated/strategy.h"
+#include "cohort/kernel/kernel.h"
+#include "cohort/kernel/objects.h"
+#include "cohort/kernel/scheduler.h"
 
 namespace cohort::sim {
 namespace {
 
-using sync::simulated::kClockThread;
-using sync::simulated::ObjectInfo;
-using sync::simulated::ObjectKind;
-using sync::simulated::OpKind;
-using sync::simulated::RunReport;
-using sync::simulated::StepRecord;
+using kernel::kClockThread;
+using kernel::ObjectInfo;
+using kernel::ObjectKind;
+using kernel::OpKind;
+using kernel::RunReport;
+using kernel::StepRecord;
 
-std::string SiteName(sync::simulated::Site site) {
+std::string SiteName(kernel::Site site) {
   if (site.line() == 0) return "";
   absl::string_view file = site.file_name();
   const size_t slash = file.rfind('/');
@@ -61,7 +61,7 @@ std::string ObjectName(const RunReport& report, uint32_t id) {
 
 // What a step did, without where.
 std::string StepText(const RunReport& report, const StepRecord& record) {
-  std::string text = sync::simulated::OpName(record.op.kind);
+  std::string text = kernel::OpName(record.op.kind);
   switch (record.op.kind) {
     case OpKind::kPoint:
       return record.op.label;

@@ -6,16 +6,16 @@
 
 #include <string>
 
-#include "cohort/sync/simulated/kernel.h"
+#include "cohort/kernel/kernel.h"
 
 namespace cohort::sim {
 
 // Of a traced run. "*" marks a step before which a thread that could have gone
 // on was left.
-std::string DrawText(const sync::simulated::RunReport& report);
+std::string DrawText(const kernel::RunReport& report);
 
 // A page of its own, which loads nothing.
-std::string DrawHtml(const sync::simulated::RunReport& report);
+std::string DrawHtml(const kernel::RunReport& report);
 
 }  // namespace cohort::sim
 

@@ -14,16 +14,16 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "cohort/sync/simulated/strategy.h"
+#include "cohort/kernel/scheduler.h"
 
 namespace cohort::sim {
 namespace {
 
-using sync::simulated::ChoiceKind;
-using sync::simulated::DefaultPick;
-using sync::simulated::kClockThread;
-using sync::simulated::PendingOp;
-using sync::simulated::View;
+using kernel::ChoiceKind;
+using kernel::DefaultPick;
+using kernel::kClockThread;
+using kernel::PendingOp;
+using kernel::View;
 
 constexpr absl::string_view kVersion = "v1:";
 
@@ -31,7 +31,7 @@ std::string Place(const PendingOp& op) {
   absl::string_view file = op.site.file_name();
   const size_t slash = file.rfind('/');
   if (slash != absl::string_view::npos) file.remove_prefix(slash + 1);
-  if (op.site.line() == 0) return sync::simulated::OpName(op.kind);
+  if (op.site.line() == 0) return kernel::OpName(op.kind);
   return absl::StrCat(file, ":", op.site.line(), ":", op.site.column());
 }
 
@@ -114,14 +114,14 @@ int RawReplay::Choose(ChoiceKind, int n, int, const PendingOp&) {
 }
 
 int RawRecorder::PickThread(const View& view) {
-  const int thread = strategy_.PickThread(view);
+  const int thread = scheduler_.PickThread(view);
   if (view.count() > 1) choices_.push_back(static_cast<uint8_t>(thread));
   return thread;
 }
 
 int RawRecorder::Choose(ChoiceKind kind, int n, int thread,
                         const PendingOp& op) {
-  const int choice = strategy_.Choose(kind, n, thread, op);
+  const int choice = scheduler_.Choose(kind, n, thread, op);
   choices_.push_back(static_cast<uint8_t>(choice));
   return choice;
 }

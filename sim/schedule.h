@@ -13,7 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "cohort/sync/simulated/strategy.h"
+#include "cohort/kernel/scheduler.h"
 
 namespace cohort::sim {
 
@@ -37,13 +37,13 @@ std::string FormatSchedule(const Schedule& schedule);
 absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
 
 // Follows a list of all choices, made by an earlier run of the same body.
-class RawReplay : public sync::simulated::Strategy {
+class RawReplay : public kernel::Scheduler {
  public:
   explicit RawReplay(const std::vector<uint8_t>& choices) : choices_(choices) {}
 
-  int PickThread(const sync::simulated::View& view) override;
-  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
-             const sync::simulated::PendingOp& op) override;
+  int PickThread(const kernel::View& view) override;
+  int Choose(kernel::ChoiceKind kind, int n, int thread,
+             const kernel::PendingOp& op) override;
 
   // Whether there was a choice left for each question, and no question left.
   bool fits() const { return fits_ && next_ == choices_.size(); }
@@ -55,26 +55,25 @@ class RawReplay : public sync::simulated::Strategy {
 };
 
 // Writes down all choices of another strategy.
-class RawRecorder : public sync::simulated::Strategy {
+class RawRecorder : public kernel::Scheduler {
  public:
-  explicit RawRecorder(sync::simulated::Strategy& strategy)
-      : strategy_(strategy) {}
+  explicit RawRecorder(kernel::Scheduler& scheduler) : scheduler_(scheduler) {}
 
   void Begin() override {
     choices_.clear();
-    strategy_.Begin();
+    scheduler_.Begin();
   }
   void Started(int thread, int parent) override {
-    strategy_.Started(thread, parent);
+    scheduler_.Started(thread, parent);
   }
-  int PickThread(const sync::simulated::View& view) override;
-  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
-             const sync::simulated::PendingOp& op) override;
+  int PickThread(const kernel::View& view) override;
+  int Choose(kernel::ChoiceKind kind, int n, int thread,
+             const kernel::PendingOp& op) override;
 
   const std::vector<uint8_t>& choices() const { return choices_; }
 
  private:
-  sync::simulated::Strategy& strategy_;
+  kernel::Scheduler& scheduler_;
   std::vector<uint8_t> choices_;
 };
 
@@ -82,8 +81,7 @@ class RawRecorder : public sync::simulated::Strategy {
 class Places {
  public:
   // The place of a choice that `thread` meets, and which of those there it is.
-  std::pair<std::string, int> Visit(int thread,
-                                    const sync::simulated::PendingOp& op);
+  std::pair<std::string, int> Visit(int thread, const kernel::PendingOp& op);
   void Clear() { visits_.clear(); }
 
  private:
@@ -92,14 +90,14 @@ class Places {
 
 // Follows the deviations, and does the usual thing everywhere else. Writes down
 // what was done.
-class Replay : public sync::simulated::Strategy {
+class Replay : public kernel::Scheduler {
  public:
   explicit Replay(Schedule schedule) : schedule_(std::move(schedule)) {}
 
   void Begin() override;
-  int PickThread(const sync::simulated::View& view) override;
-  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
-             const sync::simulated::PendingOp& op) override;
+  int PickThread(const kernel::View& view) override;
+  int Choose(kernel::ChoiceKind kind, int n, int thread,
+             const kernel::PendingOp& op) override;
 
   // Whether all of the schedule has been met.
   bool fits() const { return followed_ == schedule_.size(); }
@@ -108,7 +106,7 @@ class Replay : public sync::simulated::Strategy {
 
  private:
   // The choice to make, or else -1.
-  int Find(int thread, const sync::simulated::PendingOp& op, bool of_threads);
+  int Find(int thread, const kernel::PendingOp& op, bool of_threads);
 
   const Schedule schedule_;
   size_t followed_ = 0;
@@ -121,9 +119,9 @@ class Translator : public RawReplay {
  public:
   using RawReplay::RawReplay;
 
-  int PickThread(const sync::simulated::View& view) override;
-  int Choose(sync::simulated::ChoiceKind kind, int n, int thread,
-             const sync::simulated::PendingOp& op) override;
+  int PickThread(const kernel::View& view) override;
+  int Choose(kernel::ChoiceKind kind, int n, int thread,
+             const kernel::PendingOp& op) override;
 
   const Schedule& schedule() const { return schedule_; }
 

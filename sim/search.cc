@@ -16,21 +16,21 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "cohort/sim/engine.h"
+#include "cohort/kernel/kernel.h"
+#include "cohort/kernel/scheduler.h"
 #include "cohort/sim/picture.h"
 #include "cohort/sim/schedule.h"
+#include "cohort/sim/search_internal.h"
 #include "cohort/sim/strategies.h"
-#include "cohort/sync/simulated/kernel.h"
-#include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sim {
 namespace {
 
-using sync::simulated::DefaultPick;
-using sync::simulated::Kernel;
-using sync::simulated::KernelOptions;
-using sync::simulated::OpKind;
-using sync::simulated::RunReport;
+using kernel::DefaultPick;
+using kernel::Kernel;
+using kernel::KernelOptions;
+using kernel::OpKind;
+using kernel::RunReport;
 
 // Of so many schedules one is run twice, to see whether the body follows it;
 // which, follows from the run, so that it is the same one in every search.
@@ -140,7 +140,7 @@ class Runner {
          absl::FunctionRef<std::string()> complaint)
       : kernel_(options), body_(body), complaint_(complaint) {}
 
-  RunReport Run(sync::simulated::Strategy& strategy, bool traced = false) {
+  RunReport Run(kernel::Scheduler& strategy, bool traced = false) {
     RunReport report = kernel_.Run(strategy, body_, traced);
     std::string complaint = complaint_();
     if (!complaint.empty()) {

@@ -10,8 +10,8 @@
 #include "absl/flags/flag.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include "cohort/sim/engine.h"
 #include "cohort/sim/search.h"
+#include "cohort/sim/search_internal.h"
 #include "gtest/gtest-spi.h"
 #include "gtest/gtest.h"
 

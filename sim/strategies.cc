@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cohort/sync/simulated/strategy.h"
+#include "cohort/kernel/scheduler.h"
 
 namespace cohort::sim {
 namespace {
 
-using sync::simulated::DefaultPick;
-using sync::simulated::Dependent;
+using kernel::DefaultPick;
+using kernel::Dependent;
 
 constexpr uint64_t Bit(int thread) { return uint64_t{1} << thread; }
 constexpr uint64_t kClock = Bit(kClockThread);

@@ -12,19 +12,19 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
+#include "cohort/kernel/scheduler.h"
 #include "cohort/sim/random_numbers.h"
-#include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sim {
 
-using sync::simulated::ChoiceKind;
-using sync::simulated::kClockThread;
-using sync::simulated::kMaxThreads;
-using sync::simulated::PendingOp;
-using sync::simulated::View;
+using kernel::ChoiceKind;
+using kernel::kClockThread;
+using kernel::kMaxThreads;
+using kernel::PendingOp;
+using kernel::View;
 
 // One strategy for many schedules.
-class Searcher : public sync::simulated::Strategy {
+class Searcher : public kernel::Scheduler {
  public:
   // Prepares for the next schedule. False if there is none.
   virtual bool Next() = 0;

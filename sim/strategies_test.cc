@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "cohort/kernel/kernel.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/random_numbers.h"
 #include "cohort/sim/schedule.h"
@@ -25,7 +26,6 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/simulated/kernel.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -34,17 +34,17 @@ namespace cohort::sim {
 namespace {
 
 using cohort::testing::Caller;
-using sync::simulated::Kernel;
-using sync::simulated::KernelOptions;
-using sync::simulated::RunReport;
+using kernel::Kernel;
+using kernel::KernelOptions;
+using kernel::RunReport;
 
 uint64_t Hash(uint64_t a, uint64_t b) { return Random(a * 31 + b).Next(); }
 
 // Sums up which steps of a run came after which: two runs that differ only in
 // the order of independent steps have the same sum.
-class ClassOf : public sync::simulated::Strategy {
+class ClassOf : public kernel::Scheduler {
  public:
-  explicit ClassOf(Strategy& strategy) : strategy_(strategy) {}
+  explicit ClassOf(Scheduler& scheduler) : scheduler_(scheduler) {}
 
   uint64_t sum() const { return sum_; }
 
@@ -52,13 +52,13 @@ class ClassOf : public sync::simulated::Strategy {
     sum_ = 0;
     steps_.clear();
     objects_.clear();
-    strategy_.Begin();
+    scheduler_.Begin();
   }
   void Started(int thread, int parent) override {
-    strategy_.Started(thread, parent);
+    scheduler_.Started(thread, parent);
   }
   int PickThread(const View& view) override {
-    const int thread = strategy_.PickThread(view);
+    const int thread = scheduler_.PickThread(view);
     const PendingOp& op = view.pending[thread];
     uint64_t step = Hash(Hash(static_cast<uint64_t>(thread), ++steps_[thread]),
                          static_cast<uint64_t>(op.kind));
@@ -82,7 +82,7 @@ class ClassOf : public sync::simulated::Strategy {
     return thread;
   }
   int Choose(ChoiceKind kind, int n, int thread, const PendingOp& op) override {
-    const int choice = strategy_.Choose(kind, n, thread, op);
+    const int choice = scheduler_.Choose(kind, n, thread, op);
     sum_ += Hash(Hash(static_cast<uint64_t>(thread), steps_[thread]),
                  static_cast<uint64_t>(choice) + 1'000);
     return choice;
@@ -94,7 +94,7 @@ class ClassOf : public sync::simulated::Strategy {
     uint64_t read_since = 0;
   };
 
-  Strategy& strategy_;
+  Scheduler& scheduler_;
   uint64_t sum_ = 0;
   absl::flat_hash_map<int, uint64_t> steps_;
   absl::flat_hash_map<uint32_t, Object> objects_;

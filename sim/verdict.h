@@ -3,6 +3,6 @@
 #ifndef COHORT_SIM_VERDICT_H_
 #define COHORT_SIM_VERDICT_H_
 
-#include "cohort/sync/simulated/verdict.h"  // IWYU pragma: export
+#include "cohort/kernel/verdict.h"  // IWYU pragma: export
 
 #endif  // COHORT_SIM_VERDICT_H_

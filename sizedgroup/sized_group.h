@@ -22,9 +22,9 @@
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
-#include "cohort/group/core.h"
-#include "cohort/group/task.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
+#include "cohort/task/task.h"
 
 namespace cohort::sizedgroup {
 
@@ -100,7 +100,7 @@ class ErrSizedGroup {
   // could be to wait for oneself. kFull only with `discard`.
   template <GroupTask F>
   Admission Go(F task) {
-    return core_->Submit("Go", group_internal::MakeTask(std::move(task)),
+    return core_->Submit("Go", task_internal::MakeTask(std::move(task)),
                          when_full_);
   }
 
@@ -112,7 +112,7 @@ class ErrSizedGroup {
   // Go.
   template <GroupTask F>
   Admission GoOrHelp(F task) {
-    return core_->Submit("GoOrHelp", group_internal::MakeTask(std::move(task)),
+    return core_->Submit("GoOrHelp", task_internal::MakeTask(std::move(task)),
                          when_full_ == group_internal::WhenFull::kBlock
                              ? group_internal::WhenFull::kHelp
                              : when_full_);

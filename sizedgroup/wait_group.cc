@@ -2,8 +2,8 @@
 
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
-#include "cohort/group/core.h"
-#include "cohort/group/errors.h"
+#include "cohort/group/internal/core.h"
+#include "cohort/group/internal/errors.h"
 #include "cohort/group/types.h"
 
 namespace cohort::sizedgroup {

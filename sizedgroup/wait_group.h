@@ -15,9 +15,9 @@
 
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
-#include "cohort/group/core.h"
-#include "cohort/group/task.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
+#include "cohort/task/task.h"
 
 namespace cohort::sizedgroup {
 namespace internal {
@@ -26,7 +26,7 @@ namespace internal {
 template <GroupTask... F>
 Admission AddAll(group_internal::Core& core, F... functions) {
   Admission last = Admission::kAccepted;
-  ((last = core.Submit("Add", group_internal::MakeTask(std::move(functions)),
+  ((last = core.Submit("Add", task_internal::MakeTask(std::move(functions)),
                        group_internal::WhenFull::kBlock)),
    ...);
   return last;

@@ -1,7 +1,7 @@
 #include "cohort/sync/random.h"
 
 #ifdef COHORT_SYNC_SIMULATED
-#include "cohort/sync/simulated/kernel.h"
+#include "cohort/kernel/kernel.h"
 #else
 #include <cstdint>
 
@@ -16,10 +16,10 @@ inline namespace COHORT_SYNC_MODE {
 #ifdef COHORT_SYNC_SIMULATED
 
 double RandomFraction() {
-  auto* const kernel = simulated::Kernel::Active();
+  auto* const kernel = kernel::Kernel::Active();
   if (kernel == nullptr) return 0;
   constexpr double kFractions[] = {0, 0.5, 1 - 0x1p-53};
-  return kFractions[kernel->Choose(3, simulated::Site::current())];
+  return kFractions[kernel->Choose(3, kernel::Site::current())];
 }
 
 #else

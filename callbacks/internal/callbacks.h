@@ -11,10 +11,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
-#include "cohort/group/batch.h"
 #include "cohort/group/elements.h"
-#include "cohort/group/value_task.h"
-#include "cohort/group/values.h"
+#include "cohort/group/internal/batch.h"
+#include "cohort/group/internal/run_elements.h"
+#include "cohort/group/internal/values.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::callbacks::internal {
 
@@ -22,10 +23,10 @@ using group_internal::BatchResult;
 using group_internal::Decision;
 using group_internal::Losers;
 using group_internal::MappedTo;
-using group_internal::ResultOf;
-using group_internal::Task;
 using group_internal::TupleValues;
 using group_internal::Values;
+using task_internal::ResultOf;
+using task_internal::Task;
 
 // How each of the functions ended, none of them stopped by another.
 inline std::vector<absl::Status> RunAll(const Context& context,
@@ -102,7 +103,7 @@ auto Map(const Context& context, MapOptions options, R& range,
            }},
       function,
       [&](const Context& c, size_t i) {
-        return group_internal::CallInto(results[i], function, c, elements[i]);
+        return task_internal::CallInto(results[i], function, c, elements[i]);
       })
       .IgnoreError();
   return results;

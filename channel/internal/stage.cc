@@ -16,9 +16,9 @@
 #include "cohort/channel/internal/crew.h"
 #include "cohort/channel/internal/operation.h"
 #include "cohort/context/context.h"
-#include "cohort/executor/capture.h"
 #include "cohort/executor/pools.h"
 #include "cohort/sync/mutex.h"
+#include "cohort/task/capture.h"
 
 namespace cohort::channel::internal {
 
@@ -90,7 +90,7 @@ void Stage::RunCapturing(absl::FunctionRef<void()> work) {
     bool returned = false;
   } ending{this};
   std::exception_ptr exception;
-  absl::Status status = executor_internal::InvokeCapturing(
+  absl::Status status = task_internal::InvokeCapturing(
       [&] {
         work();
         return absl::OkStatus();

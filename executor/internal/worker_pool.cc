@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "cohort/executor/capture.h"
+#include "cohort/executor/catch.h"
 #include "cohort/executor/executor.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/exit.h"

@@ -14,21 +14,12 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "cohort/executor/executor.h"
+#include "cohort/executor/pool_stats.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort {
-
-// A look at a pool; exact at one moment of the call.
-struct PoolStats {
-  int threads = 0;             // all threads of the pool
-  int idle = 0;                // of these, without work
-  int blocked = 0;             // of these, in a BlockingScope
-  int64_t queued = 0;          // tasks that have not started
-  int64_t start_failures = 0;  // threads that the system refused, ever
-  bool at_cap = false;  // tasks are queued, and no more threads are allowed
-};
 
 namespace executor_internal {
 

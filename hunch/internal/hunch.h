@@ -15,29 +15,31 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
-#include "cohort/executor/capture.h"
-#include "cohort/group/batch.h"
-#include "cohort/group/core.h"
 #include "cohort/group/elements.h"
+#include "cohort/group/internal/batch.h"
+#include "cohort/group/internal/core.h"
+#include "cohort/group/internal/retry_loop.h"
+#include "cohort/group/internal/run_elements.h"
+#include "cohort/group/internal/values.h"
 #include "cohort/group/retry.h"
-#include "cohort/group/task.h"
 #include "cohort/group/types.h"
-#include "cohort/group/value_task.h"
-#include "cohort/group/values.h"
+#include "cohort/task/capture.h"
+#include "cohort/task/task.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::hunch::internal {
 
 using group_internal::BatchResult;
-using group_internal::CallInto;
 using group_internal::Decision;
 using group_internal::Losers;
 using group_internal::MappedTo;
-using group_internal::ResultOf;
-using group_internal::Slot;
-using group_internal::Task;
 using group_internal::TupleValues;
-using group_internal::ValueOf;
 using group_internal::Values;
+using task_internal::CallInto;
+using task_internal::ResultOf;
+using task_internal::Slot;
+using task_internal::Task;
+using task_internal::ValueOf;
 
 template <class T>
 struct IndexedValue {
@@ -110,7 +112,7 @@ absl::Status ForEach(const Context& context, MapOptions options, R& range,
                                       .limit = options.limit,
                                       .count = elements.size()},
                                      function, [&](const Context& c, size_t i) {
-                                       return group_internal::CallTask(
+                                       return task_internal::CallTask(
                                            function, c, elements[i]);
                                      });
 }
@@ -211,8 +213,8 @@ absl::StatusOr<ValueTaskResult<F&>> Retry(const Context& context, int attempts,
 // A step of Waterfall that follows one which yields a T.
 template <class F, class T>
 concept StepAfter = std::move_constructible<F> &&
-                    (group_internal::CallableForValue<F, const Context&, T> ||
-                     group_internal::CallableForValue<F, T>);
+                    (task_internal::CallableForValue<F, const Context&, T> ||
+                     task_internal::CallableForValue<F, T>);
 
 template <class F, class... Args>
 absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
@@ -220,7 +222,7 @@ absl::StatusOr<ValueOf<F, Args...>> Step(const Context& context, int step,
   using Result = absl::StatusOr<ValueOf<F, Args...>>;
   if (context.done()) return Result(context.cause());
   Slot<ValueOf<F, Args...>> slot;
-  const absl::Status status = executor_internal::InvokeCapturing(
+  const absl::Status status = task_internal::InvokeCapturing(
       [&] {
         return CallInto(slot, std::move(call), context,
                         std::forward<Args>(args)...);
@@ -249,7 +251,7 @@ template <class First, class... Next>
 auto Waterfall(const Context& context, First first, Next... next) {
   int step = 0;
   const auto check = [&step](const auto& function) {
-    ABSL_CHECK(!group_internal::IsNull(function))
+    ABSL_CHECK(!task_internal::IsNull(function))
         << "hunch::Waterfall: step " << step << " is null";
     ++step;
   };

@@ -10,15 +10,15 @@
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/timer_queue.h"
-#include "cohort/group/core.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
-#include "cohort/group/value_task.h"
 #include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/exit.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::schedgroup::internal {
 
@@ -37,7 +37,7 @@ class Scheduled::Turn {
   absl::Status operator()(const Context& context) {
     // What fails now may cancel the group, but not before the destructor.
     again_ = !task_->scheduler_->cancel_on_error_;
-    group_internal::Slot<Next> next;
+    task_internal::Slot<Next> next;
     absl::Status status = task_->task_(context, next);
     if (status.ok()) again_ = next != Next::kStop;
     return status;

@@ -13,16 +13,16 @@
 #include "cohort/context/context.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/timer_queue.h"
-#include "cohort/group/core.h"
-#include "cohort/group/task.h"
+#include "cohort/group/internal/core.h"
 #include "cohort/group/types.h"
-#include "cohort/group/value_task.h"
 #include "cohort/schedgroup/internal/wall_clock.h"
 #include "cohort/schedgroup/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/linked_list.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
+#include "cohort/task/task.h"
+#include "cohort/task/value_task.h"
 
 namespace cohort::schedgroup::internal {
 
@@ -30,28 +30,28 @@ class Scheduler;
 
 // Leaves what is next empty unless the task says it.
 using RepeatableTask = absl::AnyInvocable<absl::Status(
-    const Context&, group_internal::Slot<Next>& next)>;
+    const Context&, task_internal::Slot<Next>& next)>;
 
 // For a task that runs once, and is called as an rvalue.
 template <GroupTask F>
 RepeatableTask MakeRepeatable(F task) {
-  if (group_internal::IsNull(task)) return nullptr;
+  if (task_internal::IsNull(task)) return nullptr;
   return [task = std::move(task)](const Context& context,
-                                  group_internal::Slot<Next>&) mutable {
-    return group_internal::CallTask(std::move(task), context);
+                                  task_internal::Slot<Next>&) mutable {
+    return task_internal::CallTask(std::move(task), context);
   };
 }
 
 // For one that may run again.
 template <PeriodicTask F>
 RepeatableTask MakeRepeated(F task) {
-  if (group_internal::IsNull(task)) return nullptr;
+  if (task_internal::IsNull(task)) return nullptr;
   return [task = std::move(task)](const Context& context,
-                                  group_internal::Slot<Next>& next) mutable {
+                                  task_internal::Slot<Next>& next) mutable {
     if constexpr (GroupTask<F&>) {
-      return group_internal::CallTask(task, context);
+      return task_internal::CallTask(task, context);
     } else {
-      return group_internal::CallInto(next, task, context);
+      return task_internal::CallInto(next, task, context);
     }
   };
 }

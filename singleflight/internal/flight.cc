@@ -19,7 +19,6 @@
 #include "absl/strings/str_cat.h"
 #include "cohort/context/context.h"
 #include "cohort/context/context_wait.h"
-#include "cohort/executor/capture.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/singleflight/internal/waits.h"
@@ -29,6 +28,7 @@
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/ref_ptr.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/capture.h"
 
 namespace cohort::singleflight::internal {
 namespace {
@@ -391,7 +391,7 @@ void Flights::Run(Flight& flight, const Context* values,
   if (flight.runner_ == Flight::Runner::kCaller || flight.MayStart()) {
     frame.has_context = values != nullptr;
     std::exception_ptr exception;
-    flight.status_ = executor_internal::InvokeCapturing(
+    flight.status_ = task_internal::InvokeCapturing(
         [&] {
           return work(values == nullptr ? Context()
                                         : flight.MakeContext(*values));

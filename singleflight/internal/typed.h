@@ -5,7 +5,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <functional>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -19,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "cohort/context/context.h"
 #include "cohort/singleflight/internal/flight.h"
+#include "cohort/task/task.h"
 
 namespace cohort::singleflight::internal {
 
@@ -47,13 +47,9 @@ template <class F, class V>
 concept WorkWithoutContext =
     std::invocable<F> && Yields<std::invoke_result_t<F>, V>;
 
-// (A lambda without captures compares with nullptr through its conversion to a
-// function pointer; it is never null.)
 template <class F>
 void CheckNotNull(const F& work, const char* caller) {
-  if constexpr (!std::is_empty_v<F> && requires { work == nullptr; }) {
-    ABSL_CHECK(!(work == nullptr)) << caller << ": null work";
-  }
+  ABSL_CHECK(!task_internal::IsNull(work)) << caller << ": null work";
 }
 
 // With a place for the value, if there is one.
@@ -93,15 +89,10 @@ class KeyedFlight final : public ValueFlight<V> {
 // `work` in the form that leaves its value in `flight`, to be called once.
 template <class V, class F>
 auto IntoFlight(Flight& flight, F& work) {
-  return [&flight, &work]([[maybe_unused]] const Context& context) {
+  return [&flight, &work](const Context& context) {
     F once = std::move(work);  // gone when this returns
-    absl::StatusOr<V> result = [&]() -> absl::StatusOr<V> {
-      if constexpr (WorkWithContext<F, V>) {
-        return std::invoke(std::move(once), context);
-      } else {
-        return std::invoke(std::move(once));
-      }
-    }();
+    absl::StatusOr<V> result = task_internal::InvokeWith<WorkWithContext<F, V>>(
+        context, std::move(once));
     if (result.ok()) {
       static_cast<ValueFlight<V>&>(flight).value.emplace(*std::move(result));
     }

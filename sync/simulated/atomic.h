@@ -9,10 +9,10 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cohort/kernel/kernel.h"
+#include "cohort/kernel/objects.h"
+#include "cohort/kernel/scheduler.h"
 #include "cohort/sync/mode.h"
-#include "cohort/sync/simulated/kernel.h"
-#include "cohort/sync/simulated/objects.h"
-#include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
@@ -20,11 +20,11 @@ inline namespace COHORT_SYNC_MODE {
 // The interface of std::atomic, but for wait and notify. A load may give an
 // older value than the newest wherever C++ allows that.
 template <class T>
-class Atomic : private simulated::AtomicCore {
+class Atomic : private kernel::AtomicCore {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);
 
   using Order = std::memory_order;
-  using Site = simulated::Site;
+  using Site = kernel::Site;
   static constexpr Order kStrongest = std::memory_order_seq_cst;
 
  public:
@@ -36,13 +36,13 @@ class Atomic : private simulated::AtomicCore {
       : AtomicCore(ToBits(value), site) {}
 
   T load(Order order = kStrongest, Site site = Site::current()) const {
-    auto* const kernel = simulated::Kernel::Active();
+    auto* const kernel = kernel::Kernel::Active();
     if (kernel == nullptr) return FromBits(value_);
     return FromBits(kernel->Load(const_cast<Atomic&>(*this), order, site));
   }
 
   void store(T value, Order order = kStrongest, Site site = Site::current()) {
-    auto* const kernel = simulated::Kernel::Active();
+    auto* const kernel = kernel::Kernel::Active();
     if (kernel == nullptr) {
       value_ = ToBits(value);
     } else {
@@ -134,7 +134,7 @@ class Atomic : private simulated::AtomicCore {
 
   template <class F>
   T Update(Order order, Site site, F next) {
-    auto* const kernel = simulated::Kernel::Active();
+    auto* const kernel = kernel::Kernel::Active();
     const T old = Begin(kernel, site);
     End(kernel, next(old), order);
     return old;
@@ -142,7 +142,7 @@ class Atomic : private simulated::AtomicCore {
 
   bool Exchange(T& expected, T desired, Order success, Order failure, Site site,
                 bool weak) {
-    auto* const kernel = simulated::Kernel::Active();
+    auto* const kernel = kernel::Kernel::Active();
     const T old = Begin(kernel, site);
     if (ToBits(old) == ToBits(expected) &&
         !(weak && kernel != nullptr && kernel->FailsSpuriously())) {
@@ -154,11 +154,11 @@ class Atomic : private simulated::AtomicCore {
     return false;
   }
 
-  T Begin(simulated::Kernel* kernel, Site site) {
+  T Begin(kernel::Kernel* kernel, Site site) {
     return FromBits(kernel == nullptr ? value_
                                       : kernel->BeginUpdate(*this, site));
   }
-  void End(simulated::Kernel* kernel, T value, Order order) {
+  void End(kernel::Kernel* kernel, T value, Order order) {
     if (kernel == nullptr) {
       value_ = ToBits(value);
     } else {

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "cohort/kernel/scheduler.h"
 #include "cohort/sync/mode.h"
-#include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
@@ -18,13 +18,13 @@ absl::Time Now();
 // Sets the wall clock forward, or back, as a person or NTP may. The monotonic
 // clock, and so everything that waits, knows nothing of it.
 void ShiftWallClock(absl::Duration shift,
-                    simulated::Site site = simulated::Site::current());
+                    kernel::Site site = kernel::Site::current());
 
 // Zero: in a simulated run nobody uses a processor.
 absl::Duration ProcessCpuTime();
 
 void SleepFor(absl::Duration duration,
-              simulated::Site site = simulated::Site::current());
+              kernel::Site site = kernel::Site::current());
 
 namespace internal {
 

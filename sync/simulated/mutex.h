@@ -4,10 +4,10 @@
 #define COHORT_SYNC_SIMULATED_MUTEX_H_
 
 #include "absl/base/thread_annotations.h"
+#include "cohort/kernel/objects.h"
+#include "cohort/kernel/scheduler.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mode.h"
-#include "cohort/sync/simulated/objects.h"
-#include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sync {
 
@@ -17,16 +17,16 @@ inline namespace COHORT_SYNC_MODE {
 
 // The part of absl::Mutex that can be simulated: exclusive locks, and no
 // conditions but those of CondVar.
-class ABSL_LOCKABLE Mutex : private simulated::MutexCore {
+class ABSL_LOCKABLE Mutex : private kernel::MutexCore {
  public:
-  explicit Mutex(simulated::Site site = simulated::Site::current())
+  explicit Mutex(kernel::Site site = kernel::Site::current())
       : MutexCore(site) {}
 
-  void Lock(simulated::Site site = simulated::Site::current())
+  void Lock(kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_LOCK_FUNCTION();
-  bool TryLock(simulated::Site site = simulated::Site::current())
+  bool TryLock(kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
-  void Unlock(simulated::Site site = simulated::Site::current())
+  void Unlock(kernel::Site site = kernel::Site::current())
       ABSL_UNLOCK_FUNCTION();
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK();
 
@@ -36,8 +36,7 @@ class ABSL_LOCKABLE Mutex : private simulated::MutexCore {
 
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
-  explicit MutexLock(Mutex* mutex,
-                     simulated::Site site = simulated::Site::current())
+  explicit MutexLock(Mutex* mutex, kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
       : mutex_(mutex), site_(site) {
     mutex_->Lock(site);
@@ -48,32 +47,32 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
  private:
   Mutex* const mutex_;
-  const simulated::Site site_;
+  const kernel::Site site_;
 };
 
-class CondVar : private simulated::CondVarCore {
+class CondVar : private kernel::CondVarCore {
  public:
-  explicit CondVar(simulated::Site site = simulated::Site::current())
+  explicit CondVar(kernel::Site site = kernel::Site::current())
       : CondVarCore(site) {}
 
-  void Wait(Mutex* mutex, simulated::Site site = simulated::Site::current())
+  void Wait(Mutex* mutex, kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     Wait(mutex, WaitKind{}, site);
   }
   void Wait(Mutex* mutex, WaitKind kind,
-            simulated::Site site = simulated::Site::current())
+            kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   bool WaitUntil(Mutex* mutex, SteadyTime deadline,
-                 simulated::Site site = simulated::Site::current())
+                 kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     return WaitUntil(mutex, deadline, WaitKind{}, site);
   }
   bool WaitUntil(Mutex* mutex, SteadyTime deadline, WaitKind kind,
-                 simulated::Site site = simulated::Site::current())
+                 kernel::Site site = kernel::Site::current())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
-  void Signal(simulated::Site site = simulated::Site::current());
-  void SignalAll(simulated::Site site = simulated::Site::current());
+  void Signal(kernel::Site site = kernel::Site::current());
+  void SignalAll(kernel::Site site = kernel::Site::current());
 };
 
 }  // namespace COHORT_SYNC_MODE

@@ -5,29 +5,29 @@
 
 #include <utility>
 
+#include "cohort/kernel/kernel.h"
+#include "cohort/kernel/objects.h"
 #include "cohort/sync/mode.h"
-#include "cohort/sync/simulated/kernel.h"
-#include "cohort/sync/simulated/objects.h"
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
 template <class T>
-class Shared : private simulated::SharedCore {
+class Shared : private kernel::SharedCore {
  public:
-  explicit Shared(simulated::Site site = simulated::Site::current())
+  explicit Shared(kernel::Site site = kernel::Site::current())
       : SharedCore(site) {}
-  explicit Shared(T value, simulated::Site site = simulated::Site::current())
+  explicit Shared(T value, kernel::Site site = kernel::Site::current())
       : SharedCore(site), value_(std::move(value)) {}
 
-  const T& Read(simulated::Site site = simulated::Site::current()) const {
-    if (auto* const kernel = simulated::Kernel::Active()) {
+  const T& Read(kernel::Site site = kernel::Site::current()) const {
+    if (auto* const kernel = kernel::Kernel::Active()) {
       kernel->Read(const_cast<Shared&>(*this), site);
     }
     return value_;
   }
-  T& Write(simulated::Site site = simulated::Site::current()) {
-    if (auto* const kernel = simulated::Kernel::Active()) {
+  T& Write(kernel::Site site = kernel::Site::current()) {
+    if (auto* const kernel = kernel::Kernel::Active()) {
       kernel->Write(*this, site);
     }
     return value_;

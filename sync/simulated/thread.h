@@ -8,9 +8,9 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/statusor.h"
+#include "cohort/kernel/kernel.h"
+#include "cohort/kernel/scheduler.h"
 #include "cohort/sync/mode.h"
-#include "cohort/sync/simulated/kernel.h"
-#include "cohort/sync/simulated/strategy.h"
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
@@ -27,10 +27,10 @@ class [[nodiscard]] Thread {
   // Dies outside a run.
   static absl::StatusOr<Thread> Start(
       ThreadOptions options, absl::AnyInvocable<void() &&> body,
-      simulated::Site site = simulated::Site::current());
+      kernel::Site site = kernel::Site::current());
 
   bool joinable() const { return thread_ >= 0; }
-  void Join(simulated::Site site = simulated::Site::current());
+  void Join(kernel::Site site = kernel::Site::current());
   void Detach();
 
  private:
@@ -42,7 +42,7 @@ class [[nodiscard]] Thread {
 // -1 outside a run.
 using ThreadId = int;
 inline ThreadId CurrentThreadId() {
-  auto* const kernel = simulated::Kernel::Active();
+  auto* const kernel = kernel::Kernel::Active();
   return kernel == nullptr ? -1 : kernel->CurrentThread();
 }
 
@@ -64,7 +64,7 @@ template <class T, class Tag>
 class ThreadLocal {
  public:
   static T& Get() {
-    auto* const kernel = simulated::Kernel::Active();
+    auto* const kernel = kernel::Kernel::Active();
     if (kernel == nullptr) {
       static thread_local T value{};
       return value;
@@ -82,18 +82,18 @@ template <auto kMake>
 auto& ProcessWide() {
   using T = std::remove_pointer_t<decltype(kMake())>;
   static const char key = 0;
-  auto* const kernel = simulated::Kernel::Active();
+  auto* const kernel = kernel::Kernel::Active();
   ABSL_CHECK(kernel != nullptr) << "outside a simulated run";
   return *static_cast<T*>(kernel->RunWide(
       &key, []() -> void* { return kMake(); },
       [](void* object) { delete static_cast<T*>(object); }));
 }
 
-void Yield(simulated::Site site = simulated::Site::current());
+void Yield(kernel::Site site = kernel::Site::current());
 
 int HardwareConcurrency();
 
-void Point(const char* name, simulated::Site site = simulated::Site::current());
+void Point(const char* name, kernel::Site site = kernel::Site::current());
 
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync

@@ -9,16 +9,16 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "cohort/kernel/kernel.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/simulated/kernel.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-using simulated::Kernel;
-using simulated::Site;
+using kernel::Kernel;
+using kernel::Site;
 
 namespace {
 
@@ -85,7 +85,7 @@ void Mutex::AssertHeld() const {
 
 void CondVar::Wait(Mutex* mutex, WaitKind kind, Site site) {
   Active("CondVar::Wait")
-      .Wait(*this, *mutex, simulated::kNever, kind == WaitKind::kDaemon, site);
+      .Wait(*this, *mutex, kernel::kNever, kind == WaitKind::kDaemon, site);
 }
 
 bool CondVar::WaitUntil(Mutex* mutex, SteadyTime deadline, WaitKind kind,
@@ -119,8 +119,8 @@ Thread::~Thread() {
 absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                                      absl::AnyInvocable<void() &&> body,
                                      Site site) {
-  auto start = std::make_unique<simulated::ThreadStart>(std::move(options.name),
-                                                        std::move(body));
+  auto start = std::make_unique<kernel::ThreadStart>(std::move(options.name),
+                                                     std::move(body));
   const int thread = Active("Thread::Start").Start(start.get(), site);
   if (thread < 0) {
     return absl::ResourceExhaustedError(

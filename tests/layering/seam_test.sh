@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Arguments: the files of all library packages, tests excepted. Looks in those
-# outside sync/ for what only sync/ may name, and in every BUILD for a library
-# made without the macro that checks layers.
+# Arguments: the files of all library packages, except tests. Looks in those
+# outside sync/ and kernel/ for what only these two may name, and in every BUILD
+# for a library made without the macro that checks layers.
 set -euo pipefail
 
 names='std::((recursive_|timed_|shared_|recursive_timed_|shared_timed_)?mutex'
@@ -29,13 +29,13 @@ for file in "$@"; do
         found=1
       fi
       ;;
-    sync/*) ;;
+    sync/* | kernel/*) ;;
     *.cc | *.h)
       sources=$((sources + 1))
       # Comments may name them.
       if sed 's,//.*,,' "$file" |
         grep -nE "(^|[^[:alnum:]_])($names)|$includes"; then
-        echo "$file: the above belongs into sync/"
+        echo "$file: the above belongs in sync/"
         found=1
       fi
       ;;

@@ -1,0 +1,24 @@
+// Invokes a user's code, and converts an exception that leaves it into a
+// status.
+
+#ifndef COHORT_TASK_CAPTURE_H_
+#define COHORT_TASK_CAPTURE_H_
+
+#include <exception>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+
+namespace cohort::task_internal {
+
+// What `body` returns. An exception that leaves it becomes kInternal, with the
+// text "<who()> threw <type>: <what()>", and is kept in `*exception` unless
+// that is null. The end of the thread (pthread_exit) passes through.
+absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
+                             absl::FunctionRef<std::string()> who,
+                             std::exception_ptr* exception = nullptr);
+
+}  // namespace cohort::task_internal
+
+#endif  // COHORT_TASK_CAPTURE_H_
