@@ -40,9 +40,9 @@ void Search(benchmark::State& state, absl::FunctionRef<void()> body) {
 
 template <class F>
 void InThreads(int64_t threads, F body) {
-  std::vector<std::unique_ptr<testing::Caller>> callers;
+  std::vector<std::unique_ptr<testing::JoiningThread>> callers;
   for (int64_t i = 0; i < threads; ++i) {
-    callers.push_back(std::make_unique<testing::Caller>(body));
+    callers.push_back(std::make_unique<testing::JoiningThread>(body));
   }
 }
 

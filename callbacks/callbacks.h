@@ -14,24 +14,24 @@
 //
 // The functions are callables of the forms that ValueTask names.
 //
-// Blocks?        Every call here does, until all its functions have ended; it
-//                runs some of them on the calling thread. RaceDetached is the
-//                exception, and named for it.
-// Cancellation?  A function that has not started when the context is done is
-//                not called, and what it would have returned is the cause. One
-//                that runs is told through the context that it is given. A
-//                context that is done already starts nothing.
-// Order?         All start at once, in no order; with a limit, in the order of
-//                the arguments as others end. Results are in that order too.
-// On error?      Each says. An exception that leaves a function is its error:
-//                kInternal, with type and what(). If the call itself runs out
-//                of memory it throws std::bad_alloc: what has started is told
-//                to stop, and has ended by then (but with RaceDetached).
-// Thread safety  Any call, from any thread, also from inside a function.
-// Memory order   What happened before the call is visible to the functions,
-//                and what they did to whoever the call returns to.
-// Destruction    Functions are destroyed before the call returns (but with
-//                RaceDetached), and not under any lock.
+// Blocks?         Every call here does, until all its functions have ended; it
+//                 runs some of them on the calling thread. RaceDetached is the
+//                 exception, and named for it.
+// Cancellation?   A function that has not started when the context is done is
+//                 not called, and what it would have returned is the cause. One
+//                 that runs is told through the context that it is given. A
+//                 context that is done already starts nothing.
+// Order?          All start at once, in no order; with a limit, in the order of
+//                 the arguments as others end. Results are in that order too.
+// On error?       Each says. An exception that leaves a function is its error:
+//                 kInternal, with type and what(). If the call itself runs out
+//                 of memory it throws std::bad_alloc: what has started is told
+//                 to stop, and has ended by then (but with RaceDetached).
+// Thread safety   Any call, from any thread, also from inside a function.
+// Memory ordering What happened before the call is visible to the functions,
+//                 and what they did to whoever the call returns to.
+// Destruction     Functions are destroyed before the call returns (but with
+//                 RaceDetached), and not under any lock.
 //
 // A null function, or a limit below 1, is a contract violation: it dies before
 // any function is called.
@@ -128,14 +128,14 @@ template <class... F>
   requires ValueTasks<F...>
 auto Race(const Context& context, F&&... functions) {
   return internal::Race(
-      context, "callbacks::Race", group_internal::Losers::kJoin, {},
+      context, "callbacks::Race", group_internal::OnDecision::kJoin, {},
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 template <class... F>
   requires ValueTasks<F...>
 auto Race(const Context& context, RunOptions options, F&&... functions) {
   return internal::Race(
-      context, "callbacks::Race", group_internal::Losers::kJoin, options,
+      context, "callbacks::Race", group_internal::OnDecision::kJoin, options,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 
@@ -148,15 +148,15 @@ template <class... F>
   requires ValueTasks<F...>
 auto RaceDetached(const Context& context, F&&... functions) {
   return internal::Race(
-      context, "callbacks::RaceDetached", group_internal::Losers::kDetach, {},
-      group_internal::ValuesOf(std::forward<F>(functions)...));
+      context, "callbacks::RaceDetached", group_internal::OnDecision::kDetach,
+      {}, group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 template <class... F>
   requires ValueTasks<F...>
 auto RaceDetached(const Context& context, RunOptions options,
                   F&&... functions) {
   return internal::Race(
-      context, "callbacks::RaceDetached", group_internal::Losers::kDetach,
+      context, "callbacks::RaceDetached", group_internal::OnDecision::kDetach,
       options, group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 

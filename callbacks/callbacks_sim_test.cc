@@ -23,7 +23,7 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -31,7 +31,7 @@
 namespace cohort::callbacks {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -53,8 +53,8 @@ sim::Options Quiescent(sim::Strategy strategy) {
 // whoever it returns to; so that the accesses are ordered.
 TEST(CallbacksSimTest, AllOrdersWhatItsFunctionsDo) {
   Explore(2000, [] {
-    sync::Shared<int> before;
-    sync::Shared<int> data[2];
+    sync::RaceChecked<int> before;
+    sync::RaceChecked<int> data[2];
     before.Write() = 1;
     const auto [a, b] = All(
         Context(),
@@ -78,7 +78,7 @@ TEST(CallbacksSimTest, AnErrorStopsNoOther) {
     const auto [failed, context_done] = All(
         Context(), []() -> absl::StatusOr<int> { return No("a"); },
         [](const Context& context) {
-          sync::Point("running");
+          sync::SchedulePoint("running");
           return context.done();
         });
     EXPECT_EQ(failed.status(), No("a"));
@@ -90,11 +90,11 @@ TEST(CallbacksSimTest, AnErrorStopsNoOther) {
 TEST(CallbacksSimTest, AllAgainstACancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     sync::Atomic<int> calls = 0;
     auto function = [&calls](const Context& context) -> absl::StatusOr<int> {
       ++calls;
-      sync::Point("running");
+      sync::SchedulePoint("running");
       if (context.done()) return context.status();
       return 1;
     };
@@ -117,14 +117,14 @@ TEST(CallbacksSimTest, TheFirstSuccessWinsAndTheLosersAreJoined) {
     auto succeed = [&inside](int value) {
       return [&inside, value] {
         ++inside;
-        sync::Point("running");
+        sync::SchedulePoint("running");
         --inside;
         return value;
       };
     };
     auto fail = [&inside]() -> absl::StatusOr<int> {
       ++inside;
-      sync::Point("running");
+      sync::SchedulePoint("running");
       --inside;
       return No("no");
     };
@@ -193,7 +193,7 @@ TEST(CallbacksSimTest, B44_RaceReturnsWhenNobodyCanSucceed) {
 TEST(CallbacksSimTest, B45_SuccessAgainstCancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     sync::Atomic<bool> succeeded = false;
     const absl::StatusOr<int> result = Race(
         scope.context(), [&](const Context& context) -> absl::StatusOr<int> {
@@ -212,7 +212,7 @@ TEST(CallbacksSimTest, B45_SuccessAgainstCancellation) {
 TEST(CallbacksSimTest, AnEchoOfTheParentIsNoFailure) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     // These look at the context that they have captured, which ends before the
     // one that they are given.
     auto function = [outer = scope.context()]() -> absl::StatusOr<int> {
@@ -225,7 +225,7 @@ TEST(CallbacksSimTest, AnEchoOfTheParentIsNoFailure) {
 
 TEST(CallbacksSimTest, B46_RaceEndsAfterItsLosers) {
   Explore(4000, [] {
-    auto data = std::make_unique<sync::Shared<int>>();
+    auto data = std::make_unique<sync::RaceChecked<int>>();
     const absl::StatusOr<int> result = Race(
         Context(),
         [&data](const Context& context) -> absl::StatusOr<int> {
@@ -298,7 +298,7 @@ TEST(CallbacksSimTest, ADetachedCallAnnouncesThatItWaits) {
 TEST(CallbacksSimTest, B46_ADetachedCallEndsWithItsContext) {
   Explore(4000, [] {
     auto scope = std::make_unique<CancelScope>(WithCancel(Context()));
-    Caller canceller([&scope] { scope->Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope->Cancel(No("enough")); });
     const absl::Status status =
         RaceDetached(scope->context(),
                      [](const Context& context) -> absl::StatusOr<int> {
@@ -317,7 +317,7 @@ TEST(CallbacksSimTest, ACancellationThatHasReturnedIsFollowedByNoSuccess) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
     CancelScope returned = WithCancel(Context());
-    Caller canceller([&] {
+    JoiningThread canceller([&] {
       scope.Cancel(No("enough"));
       returned.Cancel();
     });
@@ -337,7 +337,7 @@ TEST(CallbacksSimTest, AJoiningCallTakesALateSuccess) {
     CancelScope scope = WithCancel(Context());
     CancelScope started = WithCancel(Context());
     CancelScope returned = WithCancel(Context());
-    Caller canceller([&] {
+    JoiningThread canceller([&] {
       started.context().AwaitDone();
       scope.Cancel(No("enough"));
       returned.Cancel();
@@ -356,7 +356,7 @@ TEST(CallbacksSimTest, WithALimitNoMoreRunAtOnce) {
     sync::Atomic<int> inside = 0;
     auto function = [&inside] {
       EXPECT_LE(++inside, 2);
-      sync::Point("running");
+      sync::SchedulePoint("running");
       return --inside;
     };
     const auto [a, b, c] =
@@ -383,15 +383,15 @@ TEST(CallbacksSimTest, WithALimitADecisionReachesWhatHasNotStarted) {
 // whoever it returns to.
 TEST(CallbacksSimTest, MapOrdersWhatItsElementsDo) {
   Explore(3000, [] {
-    sync::Shared<int> before;
-    std::vector<sync::Shared<int>> data(4);
+    sync::RaceChecked<int> before;
+    std::vector<sync::RaceChecked<int>> data(4);
     before.Write() = 1;
-    const auto results =
-        Map(Context(), {.limit = 2}, data, [&](sync::Shared<int>& element) {
-          element.Write() = before.Read();
-          sync::Point("running");
-          return element.Read();
-        });
+    const auto results = Map(Context(), {.limit = 2}, data,
+                             [&](sync::RaceChecked<int>& element) {
+                               element.Write() = before.Read();
+                               sync::SchedulePoint("running");
+                               return element.Read();
+                             });
     for (size_t i = 0; i < data.size(); ++i) {
       EXPECT_EQ(*results[i], 1);
       EXPECT_EQ(data[i].Read(), 1);
@@ -402,14 +402,14 @@ TEST(CallbacksSimTest, MapOrdersWhatItsElementsDo) {
 TEST(CallbacksSimTest, MapAgainstACancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     sync::Atomic<int> calls = 0;
     const std::vector<int> numbers = {0, 1, 2, 3};
     const auto results =
         Map(scope.context(), {.limit = 2}, numbers,
             [&calls](const Context& context, int i) -> absl::StatusOr<int> {
               ++calls;
-              sync::Point("running");
+              sync::SchedulePoint("running");
               if (context.done()) return absl::CancelledError("told to stop");
               return i;
             });
@@ -429,7 +429,7 @@ TEST(CallbacksSimTest, MapAgainstACancellation) {
 TEST(CallbacksSimTest, B47_ARetryIsToldApart) {
   Explore(2000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     int calls = 0;
     const Retried<int> retried = Retry(
         scope.context(), {.attempts = 2}, [&calls]() -> absl::StatusOr<int> {
@@ -452,7 +452,7 @@ TEST(CallbacksSimTest, B47_ARetryIsToldApart) {
 TEST(CallbacksSimTest, NestedCallsShareTheCancellation) {
   Explore(2000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     auto race = [](const Context& context) -> absl::StatusOr<int> {
       auto wait = [](const Context& inner) -> absl::StatusOr<int> {
         inner.AwaitDone();

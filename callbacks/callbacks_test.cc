@@ -39,11 +39,11 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
 using ::cohort::testing::Countdown;
 using ::cohort::testing::Fail;
 using ::cohort::testing::FailAsConst;
 using ::cohort::testing::Failed;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::Succeed;
 using ::cohort::testing::ValueCase;
 
@@ -497,7 +497,7 @@ TEST(RaceTest, TheCauseIsWhatACancelledRaceReturns) {
     context.AwaitDone();
     return context.status();
   };
-  Caller canceller([&] {
+  JoiningThread canceller([&] {
     started.Wait();
     scope.Cancel(No("enough"));
   });
@@ -730,7 +730,7 @@ TEST(CallbacksTest, AnElementThatEndsItsThreadIsAFailureOfNoOther) {
 TEST(CallbacksTest, ACallWhoseThreadEndsJoinsItsFunctions) {
   constexpr int kFunctions = 16;
   for (int i = 0; i < 50; ++i) {
-    Caller caller([] {
+    JoiningThread caller([] {
       std::atomic<int> started{0};
       std::atomic<int> running{0};
       const AtEnd check([&running] { EXPECT_EQ(running, 0); });

@@ -34,7 +34,7 @@ namespace {
 
 using ::cohort::testing::AllocationFault;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 const absl::Status kStop = absl::AbortedError("stop");
@@ -129,7 +129,7 @@ TEST(AllocationFailureTest, ReceiveOfWhatIsYetToCome) {
     CancelScope give_up = WithCancel(Context());
     Several channels;
     bool sent = false;
-    Caller sender([&] {
+    JoiningThread sender([&] {
       sync::SleepFor(absl::Milliseconds(1));
       sent = channels[3].Send(give_up.context(), std::make_unique<int>(1)).ok();
     });
@@ -152,7 +152,7 @@ TEST(AllocationFailureTest, SendToWhoeverIsYetToCome) {
     Several channels;
     auto value = std::make_unique<int>(1);
     bool received = false;
-    Caller receiver([&] {
+    JoiningThread receiver([&] {
       sync::SleepFor(absl::Milliseconds(1));
       received = channels[3].Receive(give_up.context()).ok();
     });
@@ -174,7 +174,7 @@ TEST(AllocationFailureTest, SendToAFullChannel) {
     Channel<Message> channel(1);
     EXPECT_EQ(channel.TrySend(std::make_unique<int>(0)), absl::OkStatus());
     auto value = std::make_unique<int>(1);
-    Caller receiver([&] {
+    JoiningThread receiver([&] {
       sync::SleepFor(absl::Milliseconds(1));
       EXPECT_EQ(**channel.Receive(Context()), 0);
     });
@@ -196,7 +196,7 @@ TEST(AllocationFailureTest, SelectsThatPark) {
     Channel<Message> last;
     auto one = std::make_unique<int>(1);
     auto two = std::make_unique<int>(2);
-    Caller canceller([&] {
+    JoiningThread canceller([&] {
       sync::SleepFor(absl::Milliseconds(1));
       scope.Cancel(kStop);
     });
@@ -291,7 +291,7 @@ TEST(AllocationFailureTest, Stages) {
         return Tee(c, in, out, other);
       },
       [](const Context& c, Executor*, In& in, In& out, In& other) {
-        return FanOutDeal<int>(c, in, {&out, &other});
+        return Distribute<int>(c, in, {&out, &other});
       },
       [](const Context& c, Executor* pool, In& in, In& out, In&) {
         return Map(c, in, out, std::negate<>(),
@@ -324,7 +324,7 @@ TEST(AllocationFailureTest, Stages) {
       In out(10);
       In other(10);
       for (int i = 0; i < 3; ++i) EXPECT_EQ(in.TrySend(i), absl::OkStatus());
-      Caller closer([&] {
+      JoiningThread closer([&] {
         sync::SleepFor(absl::Milliseconds(1));
         in.Close();
         other.Close();

@@ -39,33 +39,34 @@ class Values;
 // it by the handles of ends.h. T may be a status, as in Go's chan error: see
 // result.h for what Receive returns then.
 //
-// Blocks?        Send, while it is full (with a capacity of 0: until somebody
-//                receives the value). Receive and iteration, while it is empty.
-//                Nothing else. All of them announce it with a BlockingScope.
-// Cancellation?  What blocks takes a context, and returns its cause once that
-//                is done. A value that has been taken has been sent, whatever
-//                becomes of the context at that moment. A context that is done
-//                sends and receives nothing: after a Cancel that has returned,
-//                nothing that is sent, received or closed serves who waits with
-//                that context.
-// Order?         Values are received in the order in which they were sent. Who
-//                blocks is served in the order of arrival, and before whoever
-//                comes later.
-// On error?      Send: FAILED_PRECONDITION if the channel is closed, and
-//                TrySend: UNAVAILABLE if it is full; the value is then where it
-//                was. Receive: OUT_OF_RANGE if it is closed and empty;
-//                TryReceive: UNAVAILABLE if it is empty. Where memory runs out
-//                (std::bad_alloc), nothing has changed.
-// Thread safety  All methods, from any thread, at any time before destruction
-//                begins.
-// Memory order   What happened before a value was sent is visible to whoever
-//                received it; what happened before the nth was received, to
-//                whoever sent the one that takes its place (with a capacity of
-//                0: to its own sender); and before Close, to whoever learns of
-//                that.
-// Destruction    Of values that nobody has received, where the channel is
-//                destroyed. Dies if somebody still waits here, unless the
-//                process exits.
+// Blocks?         Send, while it is full (with a capacity of 0: until somebody
+//                 receives the value). Receive and iteration, while it is
+//                 empty. Nothing else. All of them announce it with a
+//                 BlockingScope.
+// Cancellation?   What blocks takes a context, and returns its cause once that
+//                 is done. A value that has been taken has been sent, whatever
+//                 becomes of the context at that moment. A context that is done
+//                 sends and receives nothing: after a Cancel that has returned,
+//                 nothing that is sent, received or closed serves who waits
+//                 with that context.
+// Order?          Values are received in the order in which they were sent. Who
+//                 blocks is served in the order of arrival, and before whoever
+//                 comes later.
+// On error?       Send: FAILED_PRECONDITION if the channel is closed, and
+//                 TrySend: UNAVAILABLE if it is full; the value is then where
+//                 it was. Receive: OUT_OF_RANGE if it is closed and empty;
+//                 TryReceive: UNAVAILABLE if it is empty. Where memory runs out
+//                 (std::bad_alloc), nothing has changed.
+// Thread safety   All methods, from any thread, at any time before destruction
+//                 begins.
+// Memory ordering What happened before a value was sent is visible to whoever
+//                 received it; what happened before the nth was received, to
+//                 whoever sent the one that takes its place (with a capacity of
+//                 0: to its own sender); and before Close, to whoever learns of
+//                 that.
+// Destruction     Of values that nobody has received, where the channel is
+//                 destroyed. Dies if somebody still waits here, unless the
+//                 process exits.
 //
 // Bad input dies: a negative capacity. Moving a T must not throw. No method
 // calls code of a T's with a lock held.

@@ -24,14 +24,14 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 const absl::Status kStop = absl::AbortedError("stop");
@@ -83,9 +83,9 @@ TEST_P(ChannelSimTest, EveryValueIsReceivedOnceAndInOrder) {
       const auto receive = [&channel](std::vector<int>& values) {
         for (int value : channel.Values(Context())) values.push_back(value);
       };
-      Caller first([&] { receive(received[0]); });
-      Caller second([&] { receive(received[1]); });
-      Caller sender([&] {
+      JoiningThread first([&] { receive(received[0]); });
+      JoiningThread second([&] { receive(received[1]); });
+      JoiningThread sender([&] {
         for (int i = 0; i < 2; ++i) {
           EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
         }
@@ -115,17 +115,17 @@ TEST_P(ChannelSimTest, EveryValueIsReceivedOnceAndInOrder) {
 
 TEST_P(ChannelSimTest, WhatCameBeforeSendIsVisibleToTheReceiver) {
   Explore([] {
-    Channel<sync::Shared<int>*> channel(capacity());
-    sync::Shared<int> one(0);
-    sync::Shared<int> two(0);
-    Caller sender([&] {
-      for (sync::Shared<int>* shared : {&one, &two}) {
+    Channel<sync::RaceChecked<int>*> channel(capacity());
+    sync::RaceChecked<int> one(0);
+    sync::RaceChecked<int> two(0);
+    JoiningThread sender([&] {
+      for (sync::RaceChecked<int>* shared : {&one, &two}) {
         shared->Write() = 1;
         EXPECT_EQ(channel.Send(Context(), std::move(shared)), absl::OkStatus());
       }
       channel.Close();
     });
-    for (sync::Shared<int>* shared : channel.Values(Context())) {
+    for (sync::RaceChecked<int>* shared : channel.Values(Context())) {
       EXPECT_EQ(shared->Read(), 1);
     }
   });
@@ -134,7 +134,7 @@ TEST_P(ChannelSimTest, WhatCameBeforeSendIsVisibleToTheReceiver) {
 TEST_P(ChannelSimTest, MayBeLookedAtMeanwhile) {
   Explore([] {
     Channel<int> channel(capacity());
-    Caller sender([&channel] {
+    JoiningThread sender([&channel] {
       const bool sent = channel.TrySend(1).ok();
       EXPECT_EQ(sent, capacity() != 0);
       channel.Close();
@@ -156,8 +156,8 @@ TEST_P(ChannelSimTest, MayBeLookedAtMeanwhile) {
 TEST_P(ChannelSimTest, WhatCameBeforeReceiveIsVisibleToWhoTakesThePlace) {
   Explore([] {
     Channel<int> channel(capacity());
-    sync::Shared<int> used(0);
-    Caller receiver([&] {
+    sync::RaceChecked<int> used(0);
+    JoiningThread receiver([&] {
       used.Write() = 1;
       EXPECT_TRUE(channel.Receive(Context()).ok());
     });
@@ -171,8 +171,8 @@ TEST_P(ChannelSimTest, WhatCameBeforeReceiveIsVisibleToWhoTakesThePlace) {
 TEST_P(ChannelSimTest, WhatCameBeforeCloseIsVisibleToWhoLearnsOfIt) {
   Explore([] {
     Channel<int> channel(capacity());
-    sync::Shared<int> result(0);
-    Caller closer([&] {
+    sync::RaceChecked<int> result(0);
+    JoiningThread closer([&] {
       result.Write() = 1;
       channel.Close();
     });
@@ -189,7 +189,7 @@ TEST_P(ChannelSimTest, AValueIsReceivedOrStillWithItsSender) {
     sync::Atomic<int> sent = 0;
     sync::Atomic<int> received = 0;
     {
-      Caller sender([&] {
+      JoiningThread sender([&] {
         for (int i = 0; i < 2; ++i) {
           auto value = std::make_unique<int>(i);
           const absl::Status status =
@@ -199,7 +199,7 @@ TEST_P(ChannelSimTest, AValueIsReceivedOrStillWithItsSender) {
           EXPECT_TRUE(status.ok() || status == kStop) << status;
         }
       });
-      Caller receiver([&] {
+      JoiningThread receiver([&] {
         for (int i = 0; i < 2; ++i) {
           absl::StatusOr<std::unique_ptr<int>> value =
               channel.Receive(scope.context());
@@ -231,9 +231,9 @@ TEST_P(ChannelSimTest, B67_CloseMeetsThoseWhoSendAndReceive) {
           EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
         }
       };
-      Caller first(send);
-      Caller second(send);
-      Caller closer([&channel] { channel.Close(); });
+      JoiningThread first(send);
+      JoiningThread second(send);
+      JoiningThread closer([&channel] { channel.Close(); });
       for (int value : channel.Values(Context())) received += value;
     }
     EXPECT_EQ(sent, received);
@@ -244,10 +244,11 @@ TEST_P(ChannelSimTest, B67_CloseMeetsThoseWhoSendAndReceive) {
 TEST_P(ChannelSimTest, TryMeetsWhoBlocks) {
   Explore([] {
     Channel<int> channel(capacity());
-    Caller receiver([&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
+    JoiningThread receiver(
+        [&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
     while (!channel.TrySend(1).ok()) sync::Yield();
     receiver.Join();
-    Caller sender(
+    JoiningThread sender(
         [&] { EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus()); });
     for (;;) {
       const absl::StatusOr<int> value = channel.TryReceive();
@@ -317,15 +318,15 @@ TEST(ChannelLinearizableSimTest, AsAQueueThatIsBounded) {
             });
       };
       {
-        Caller one([&] {
+        JoiningThread one([&] {
           send(1);
           try_send(2);
         });
-        Caller two([&] {
+        JoiningThread two([&] {
           receive();
           try_receive();
         });
-        Caller three([&] {
+        JoiningThread three([&] {
           send(3);
           history.Call(
               "Close", [&] { return channel.Close(); },
@@ -399,12 +400,12 @@ TEST(SelectLinearizableSimTest, AsOneThatSeesAllChannelsAtOnce) {
                       .ok());
     };
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         send(0, 1);
         take(true);
         send(1, 2);
       });
-      Caller two([&] {
+      JoiningThread two([&] {
         send(1, 3);
         take(true);
       });
@@ -414,7 +415,7 @@ TEST(SelectLinearizableSimTest, AsOneThatSeesAllChannelsAtOnce) {
     }
     history.CheckLinearizable();
     // The one that blocks has something to wait for.
-    Caller sender([&] { put(0, 5); });
+    JoiningThread sender([&] { put(0, 5); });
     const auto ignore = [](const auto&) {};
     for (bool received = false; !received;) {
       EXPECT_TRUE(Select(Context(), ReceiveFrom(channels[1], ignore),
@@ -430,18 +431,18 @@ TEST(SelectLinearizableSimTest, AsOneThatSeesAllChannelsAtOnce) {
 TEST(ChannelQuiescentSimTest, WhoBlocksIsServedInTurn) {
   ExploreQuiescent([] {
     Channel<int> channel;
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     {
-      Caller first(
+      JoiningThread first(
           [&] { EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus()); });
       sync::SleepFor(kMoment);
-      Caller second([&] {
+      JoiningThread second([&] {
         // A Select stands in the same line.
         EXPECT_TRUE(
             Select(Context(), SendTo(channel, 2, [](absl::Status) {})).ok());
       });
       sync::SleepFor(kMoment);
-      Caller third(
+      JoiningThread third(
           [&] { EXPECT_EQ(channel.Send(Context(), 3), absl::OkStatus()); });
       sync::SleepFor(kMoment);
       for (int i = 1; i <= 3; ++i) {
@@ -449,9 +450,9 @@ TEST(ChannelQuiescentSimTest, WhoBlocksIsServedInTurn) {
       }
     }
     {
-      std::vector<std::unique_ptr<Caller>> receivers;
+      std::vector<std::unique_ptr<JoiningThread>> receivers;
       for (int i = 1; i <= 3; ++i) {
-        receivers.push_back(std::make_unique<Caller>([&channel, i] {
+        receivers.push_back(std::make_unique<JoiningThread>([&channel, i] {
           EXPECT_EQ(channel.Receive(Context()).value(), i);
         }));
         sync::SleepFor(kMoment);
@@ -466,10 +467,11 @@ TEST(ChannelQuiescentSimTest, WhoHasGoneIsNotServed) {
   ExploreQuiescent([] {
     Channel<int> channel;
     CancelScope scope = WithCancel(Context());
-    Caller gone(
+    JoiningThread gone(
         [&] { EXPECT_EQ(channel.Receive(scope.context()).status(), kStop); });
     sync::SleepFor(kMoment);
-    Caller stays([&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
+    JoiningThread stays(
+        [&] { EXPECT_EQ(channel.Receive(Context()).value(), 1); });
     sync::SleepFor(kMoment);
     scope.Cancel(kStop);
     sync::SleepFor(kMoment);
@@ -494,7 +496,7 @@ TEST(ChannelQuiescentSimTest, ASelectKeepsTheTimeItself) {
     EXPECT_EQ(Select(Context(), After(kMoment, [] {})).value(), 0);
     EXPECT_EQ(Elapsed(), 3 * kMoment);
     // What comes before is not late.
-    Caller sender([&] {
+    JoiningThread sender([&] {
       sync::SleepFor(kMoment);
       EXPECT_EQ(idle.Send(Context(), 1), absl::OkStatus());
     });
@@ -553,7 +555,7 @@ TEST(ChannelQuiescentSimTest, DestructionWithAWaiterDies) {
   const sim::Result result = sim::Search(
       {.schedules = 1, .time = sim::Time::kQuiescent, .shrink = false}, [] {
         auto channel = std::make_unique<Channel<int>>();
-        Caller receiver(
+        JoiningThread receiver(
             [raw = channel.get()] { raw->Receive(Context()).IgnoreError(); });
         sync::SleepFor(kMoment);
         channel.reset();
@@ -572,8 +574,8 @@ TEST(SelectSimTest, CarriesOutExactlyOneCase) {
       return [&] { channel.Send(scope.context(), 1).IgnoreError(); };
     };
     {
-      Caller to_a(send(a));
-      Caller to_b(send(b));
+      JoiningThread to_a(send(a));
+      JoiningThread to_b(send(b));
       const auto handle = [&chosen](absl::StatusOr<int> value) {
         EXPECT_EQ(value.value(), 1);
         ++chosen;
@@ -602,7 +604,7 @@ TEST(SelectSimTest, TwoOfThemMeet) {
       EXPECT_EQ(status, absl::OkStatus());
     };
     size_t one = 0;
-    Caller other([&] {
+    JoiningThread other([&] {
       one =
           Select(Context(), SendTo(a, 1, sent), ReceiveFrom(b, expect)).value();
     });
@@ -635,9 +637,9 @@ TEST(SelectSimTest, ThreeOfThemInACircle) {
           .IgnoreError();
     };
     {
-      Caller first([&] { turn(0); });
-      Caller second([&] { turn(1); });
-      Caller third([&] { turn(2); });
+      JoiningThread first([&] { turn(0); });
+      JoiningThread second([&] { turn(1); });
+      JoiningThread third([&] { turn(2); });
       // One pair meets; the one that is left over waits for ever.
       while (received == 0 || sent == 0) sync::Yield();
       scope.Cancel();
@@ -657,13 +659,15 @@ TEST(SelectSimTest, NoValueIsGivenToWhoHasOne) {
     const auto add = [&sum](absl::StatusOr<int> value) {
       sum += value.value();
     };
-    Caller to_a([&] { EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus()); });
-    Caller to_b([&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
+    JoiningThread to_a(
+        [&] { EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus()); });
+    JoiningThread to_b(
+        [&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
     const auto select = [&] {
       EXPECT_TRUE(
           Select(Context(), ReceiveFrom(a, add), ReceiveFrom(b, add)).ok());
     };
-    Caller other(select);
+    JoiningThread other(select);
     select();
     other.Join();
     EXPECT_EQ(sum, 11);
@@ -677,11 +681,12 @@ TEST(SelectSimTest, WhoHasSentIsPassedOver) {
     Channel<int> a;
     Channel<int> b;
     const auto ignore = [](const auto&) {};
-    Caller selects([&] {
+    JoiningThread selects([&] {
       EXPECT_TRUE(
           Select(Context(), SendTo(a, 1, ignore), SendTo(b, 1, ignore)).ok());
     });
-    Caller sends([&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
+    JoiningThread sends(
+        [&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
     int sum = 0;
     const auto add = [&sum](absl::StatusOr<int> value) {
       sum += value.value();
@@ -699,7 +704,7 @@ TEST(SelectSimTest, CancellationLeavesNothingBehind) {
     auto a = std::make_unique<Channel<std::unique_ptr<int>>>();
     auto b = std::make_unique<Channel<int>>(1);
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     auto value = std::make_unique<int>(1);
     const absl::StatusOr<size_t> index = Select(
         scope.context(),
@@ -719,11 +724,11 @@ TEST(SelectSimTest, AClosedChannelIsReady) {
     Channel<int> to;
     Channel<int> other;
     const auto never = [](const auto&) { ADD_FAILURE(); };
-    Caller closer([&] {
+    JoiningThread closer([&] {
       to.Close();
       from.Close();
     });
-    Caller sender([&] {
+    JoiningThread sender([&] {
       EXPECT_EQ(Select(Context(), ReceiveFrom(other, never),
                        SendTo(to, 1,
                               [](absl::Status status) {
@@ -748,7 +753,8 @@ TEST(SelectSimTest, OtherwiseNeverBlocks) {
   Explore([] {
     Channel<int> channel;
     CancelScope scope = WithCancel(Context());
-    Caller sender([&] { channel.Send(scope.context(), 1).IgnoreError(); });
+    JoiningThread sender(
+        [&] { channel.Send(scope.context(), 1).IgnoreError(); });
     int received = 0;
     int otherwise = 0;
     for (int i = 0; i < 2; ++i) {
@@ -775,7 +781,7 @@ TEST(SelectSimTest, AMeetingAndATimeout) {
     int received = 0;
     int late = 0;
     bool sent = false;
-    Caller sender([&] { sent = channel.Send(scope.context(), 1).ok(); });
+    JoiningThread sender([&] { sent = channel.Send(scope.context(), 1).ok(); });
     EXPECT_TRUE(Select(Context(),
                        ReceiveFrom(other, [](const auto&) { ADD_FAILURE(); }),
                        ReceiveFrom(channel,
@@ -813,7 +819,7 @@ TEST(ChannelProof, OneSenderAndOneReceiver) {
   for (const int capacity : {0, 1}) {
     ExploreAll([capacity] {
       Channel<int> channel(capacity);
-      Caller sender([&] {
+      JoiningThread sender([&] {
         EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus());
         channel.Close();
       });
@@ -828,8 +834,8 @@ TEST(ChannelProof, AMeetingAndACancel) {
     Channel<int> channel;
     CancelScope scope = WithCancel(Context());
     absl::Status sent;
-    Caller sender([&] { sent = channel.Send(scope.context(), 1); });
-    Caller canceller([&] { scope.Cancel(kStop); });
+    JoiningThread sender([&] { sent = channel.Send(scope.context(), 1); });
+    JoiningThread canceller([&] { scope.Cancel(kStop); });
     const absl::StatusOr<int> received = channel.Receive(scope.context());
     sender.Join();
     EXPECT_EQ(sent, received.status());
@@ -843,7 +849,7 @@ TEST(ChannelProof, NobodyIsServedAfterACancel) {
   ExploreAll([] {
     Channel<int> channel;
     CancelScope scope = WithCancel(Context());
-    Caller receiver(
+    JoiningThread receiver(
         [&] { EXPECT_EQ(channel.Receive(scope.context()).status(), kStop); });
     scope.Cancel(kStop);
     EXPECT_TRUE(absl::IsUnavailable(channel.TrySend(1)));
@@ -851,7 +857,7 @@ TEST(ChannelProof, NobodyIsServedAfterACancel) {
   ExploreAll([] {
     Channel<int> channel(1);
     CancelScope scope = WithCancel(Context());
-    Caller receiver(
+    JoiningThread receiver(
         [&] { EXPECT_EQ(channel.Receive(scope.context()).status(), kStop); });
     scope.Cancel(kStop);
     EXPECT_EQ(channel.TrySend(1), absl::OkStatus());
@@ -861,14 +867,16 @@ TEST(ChannelProof, NobodyIsServedAfterACancel) {
   ExploreAll([] {
     Channel<int> channel;
     CancelScope scope = WithCancel(Context());
-    Caller sender([&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
+    JoiningThread sender(
+        [&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
     scope.Cancel(kStop);
     EXPECT_TRUE(absl::IsUnavailable(channel.TryReceive().status()));
   });
   ExploreAll([] {
     Channel<int> channel;
     CancelScope scope = WithCancel(Context());
-    Caller sender([&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
+    JoiningThread sender(
+        [&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
     scope.Cancel(kStop);
     channel.Close();
   });
@@ -877,7 +885,7 @@ TEST(ChannelProof, NobodyIsServedAfterACancel) {
     Channel<int> b;
     CancelScope scope = WithCancel(Context());
     const auto never = [](const auto&) { ADD_FAILURE(); };
-    Caller selects([&] {
+    JoiningThread selects([&] {
       EXPECT_EQ(
           Select(scope.context(), ReceiveFrom(a, never), SendTo(b, 1, never))
               .status(),
@@ -897,7 +905,7 @@ TEST(ChannelProof, OtherwiseMeansThatNothingWasReady) {
     Channel<int> two(1);
     EXPECT_EQ(one.TrySend(1), absl::OkStatus());
     const auto ignore = [](const auto&) {};
-    Caller looker([&] {
+    JoiningThread looker([&] {
       EXPECT_TRUE(Select(Context(), ReceiveFrom(one, ignore),
                          ReceiveFrom(two, ignore),
                          Otherwise([] { ADD_FAILURE() << "nothing there"; }))
@@ -916,8 +924,10 @@ TEST(ChannelProof, ASelectAndTwoWhoSend) {
     const auto add = [&sum](absl::StatusOr<int> value) {
       sum += value.value();
     };
-    Caller to_a([&] { EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus()); });
-    Caller to_b([&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
+    JoiningThread to_a(
+        [&] { EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus()); });
+    JoiningThread to_b(
+        [&] { EXPECT_EQ(b.Send(Context(), 10), absl::OkStatus()); });
     const size_t first =
         Select(Context(), ReceiveFrom(a, add), ReceiveFrom(b, add)).value();
     EXPECT_EQ(sum, first == 0 ? 1 : 10);
@@ -932,7 +942,7 @@ TEST(ChannelProof, TwoSelectsThatFaceEachOther) {
     Channel<int> b;
     const auto ignore = [](const auto&) {};
     size_t one = 0;
-    Caller other([&] {
+    JoiningThread other([&] {
       one = Select(Context(), SendTo(a, 1, ignore), ReceiveFrom(b, ignore))
                 .value();
     });
@@ -963,8 +973,8 @@ TEST(ChannelProof, ThreeSelectsInACircle) {
           EXPECT_TRUE(status.ok() || status == kStop);
           scope.Cancel(kStop);  // the one that is left over
         };
-        Caller first([&] { turn(0); });
-        Caller second([&] { turn(1); });
+        JoiningThread first([&] { turn(0); });
+        JoiningThread second([&] { turn(1); });
         turn(2);
         first.Join();
         second.Join();

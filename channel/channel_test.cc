@@ -26,7 +26,7 @@
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 static_assert(!std::is_copy_constructible_v<Channel<int>>);
 static_assert(!std::is_move_constructible_v<Channel<int>>);
@@ -237,11 +237,12 @@ TEST(ChannelTest, ATypeMayOverloadWhatItLikes) {
 
 TEST(ChannelTest, SendAndReceiveMeet) {
   Channel<int> channel;
-  Caller sender(
+  JoiningThread sender(
       [&] { EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus()); });
   EXPECT_EQ(channel.Receive(Context()).value(), 1);
   sender.Join();
-  Caller receiver([&] { EXPECT_EQ(channel.Receive(Context()).value(), 2); });
+  JoiningThread receiver(
+      [&] { EXPECT_EQ(channel.Receive(Context()).value(), 2); });
   EXPECT_EQ(channel.Send(Context(), 2), absl::OkStatus());
 }
 
@@ -263,24 +264,27 @@ TEST(ChannelTest, B04_CloseDrains) {
 
 TEST(ChannelTest, CloseWakesAllWhoBlock) {
   Channel<int> empty;
-  Caller first(
+  JoiningThread first(
       [&] { EXPECT_EQ(empty.Receive(Context()).status(), kAtItsEnd); });
-  Caller second(
+  JoiningThread second(
       [&] { EXPECT_EQ(empty.Receive(Context()).status(), kAtItsEnd); });
   empty.Close();
   Channel<int> full(1);
   EXPECT_EQ(full.Send(Context(), 0), absl::OkStatus());
-  Caller third([&] { EXPECT_EQ(full.Send(Context(), 1), kClosedToSend); });
-  Caller fourth([&] { EXPECT_EQ(full.Send(Context(), 2), kClosedToSend); });
+  JoiningThread third(
+      [&] { EXPECT_EQ(full.Send(Context(), 1), kClosedToSend); });
+  JoiningThread fourth(
+      [&] { EXPECT_EQ(full.Send(Context(), 2), kClosedToSend); });
   full.Close();
 }
 
 TEST(ChannelTest, TheContextWakesWhoBlocks) {
   CancelScope scope = WithCancel(Context());
   Channel<int> channel;
-  Caller sender([&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
+  JoiningThread sender(
+      [&] { EXPECT_EQ(channel.Send(scope.context(), 1), kStop); });
   Channel<int> other;
-  Caller receiver(
+  JoiningThread receiver(
       [&] { EXPECT_EQ(other.Receive(scope.context()).status(), kStop); });
   scope.Cancel(kStop);
   sender.Join();
@@ -298,10 +302,11 @@ TEST(ChannelTest, NobodyIsServedAfterACancel) {
     Channel<int> from;
     Channel<int> to;
     Channel<int> closed;
-    Caller receiver(
+    JoiningThread receiver(
         [&] { EXPECT_EQ(from.Receive(scope.context()).status(), kStop); });
-    Caller sender([&] { EXPECT_EQ(to.Send(scope.context(), 1), kStop); });
-    Caller other(
+    JoiningThread sender(
+        [&] { EXPECT_EQ(to.Send(scope.context(), 1), kStop); });
+    JoiningThread other(
         [&] { EXPECT_EQ(closed.Receive(scope.context()).status(), kStop); });
     if (i % 2 == 0) sync::SleepFor(absl::Microseconds(50));
     scope.Cancel(kStop);
@@ -406,17 +411,17 @@ TEST(ChannelTest, SeveralProducersAndConsumersLoseAndDoubleNothing) {
     Channel<int> channel(capacity);
     std::vector<std::atomic<int>> received(3 * kEach);
     {
-      std::vector<std::unique_ptr<Caller>> consumers;
+      std::vector<std::unique_ptr<JoiningThread>> consumers;
       for (int i = 0; i < 3; ++i) {
-        consumers.push_back(std::make_unique<Caller>([&] {
+        consumers.push_back(std::make_unique<JoiningThread>([&] {
           for (int value : channel.Values(Context())) {
             ++received[static_cast<size_t>(value)];
           }
         }));
       }
-      std::vector<std::unique_ptr<Caller>> producers;
+      std::vector<std::unique_ptr<JoiningThread>> producers;
       for (int i = 0; i < 3; ++i) {
-        producers.push_back(std::make_unique<Caller>([&channel, i] {
+        producers.push_back(std::make_unique<JoiningThread>([&channel, i] {
           for (int j = 0; j < kEach; ++j) {
             EXPECT_EQ(channel.Send(Context(), i * kEach + j), absl::OkStatus());
           }

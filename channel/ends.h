@@ -72,9 +72,9 @@ class End {
 // methods these are. Thread safety  All const methods of a handle, from any
 // thread; and everything
 //                of different handles of one channel.
-// Destruction    The channel is destroyed with its last handle; whoever calls a
-//                method has a handle for as long. No handle closes the channel:
-//                as in Go, who sends says when that is the end.
+// Destruction     The channel is destroyed with its last handle; whoever calls
+//                 a method has a handle for as long. No handle closes the
+//                 channel: as in Go, who sends says when that is the end.
 template <class T>
 class Sender : public internal::End<T> {
  public:

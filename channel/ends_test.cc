@@ -20,7 +20,7 @@
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 static_assert(std::is_copy_constructible_v<Sender<int>>);
 static_assert(std::is_nothrow_move_constructible_v<Receiver<int>>);
@@ -40,17 +40,18 @@ TEST(EndsTest, WhatTheOneSendsTheOtherReceives) {
 
 // As a future.
 Receiver<std::unique_ptr<int>> Start(
-    std::vector<std::unique_ptr<Caller>>& callers) {
+    std::vector<std::unique_ptr<JoiningThread>>& callers) {
   auto ends = MakeChannel<std::unique_ptr<int>>(1);
-  callers.push_back(std::make_unique<Caller>([sender = std::move(ends.sender)] {
-    EXPECT_EQ(sender.TrySend(std::make_unique<int>(7)), absl::OkStatus());
-    sender.Close();
-  }));
+  callers.push_back(
+      std::make_unique<JoiningThread>([sender = std::move(ends.sender)] {
+        EXPECT_EQ(sender.TrySend(std::make_unique<int>(7)), absl::OkStatus());
+        sender.Close();
+      }));
   return std::move(ends.receiver);
 }
 
 TEST(EndsTest, AHandleCanBeStoredAndHandedOn) {
-  std::vector<std::unique_ptr<Caller>> callers;
+  std::vector<std::unique_ptr<JoiningThread>> callers;
   std::vector<Receiver<std::unique_ptr<int>>> results;
   results.push_back(Start(callers));
   results.push_back(Start(callers));

@@ -14,12 +14,12 @@ namespace cohort::channel {
 //   const Or either({request.context(), shutdown.context()});
 //   Serve(either.context());
 //
-// Blocks?        No.
-// Cancellation?  That is what it is. It costs no thread.
-// Thread safety  context() from any thread. Not copyable, not movable.
-// Memory order   As of OnDone: what happened before the other one's end is
-//                visible to whoever sees this one's.
-// Destruction    Ends the context.
+// Blocks?         No.
+// Cancellation?   That is what it is. It costs no thread.
+// Thread safety   context() from any thread. Not copyable, not movable.
+// Memory ordering As of OnDone: what happened before the other one's end is
+//                 visible to whoever sees this one's.
+// Destruction     Ends the context.
 //
 // From the or-channel of "Concurrency in Go", which has a goroutine for every
 // three channels.

@@ -11,42 +11,42 @@
 //
 // All of them have this in common:
 //
-// Blocks?        Until the stage has ended; so that it is a task of a group as
-//                it stands, and leaves nothing behind.
-// Cancellation?  The cause, once the context is done.
-// Order?         Values keep their order, also through several stages; those of
-//                several inputs mix. A stage with several workers restores it,
-//                unless it is told not to.
-// On error?      A function may return absl::StatusOr<U> rather than U; its
-//                error ends the stage, which returns it: of several workers,
-//                the first error by completion. An exception leaves the stage.
-//                (Where U is itself an absl::Status or an absl::StatusOr<V>,
-//                and the function returns just that, it is a value like
-//                others.)
-// Thread safety  A channel has one stage that reads it and one that writes it,
-//                over its whole life: another one dies. Others than stages may
-//                do with it what they like. Several threads for one stage are
-//                its StageOptions: Map(context, in, out, f, {.workers = 3}),
-//                and f must then be safe to call from several at once.
-// Workers        The calling thread is one of them, so that a stage goes on
-//                where the executor has no thread to give; the stage returns
-//                when all have ended, and leaves nothing in the executor that
-//                would touch it. Each has one value in hand, and of results
-//                that wait for their turn there are at most twice as many as
-//                workers. What the function does when it ends its thread is an
-//                error of the stage, INTERNAL, where that thread is not the
-//                caller's own.
-// The end        However a stage ends, it closes its inputs and its outputs. An
-//                input that is closed and empty is its end, and so is an output
-//                that whoever reads it has closed, or each of several: it then
-//                returns OK. So whoever needs no more closes what he reads, and
-//                the stages before end one after another; what they have sent
-//                and nobody has received is dropped. After an error, too, the
-//                stages behind it see an end: what has come is all there is
-//                only if the group's Wait says OK. A stage that the group has
-//                skipped closes nothing, so whoever reads the last channel does
-//                it with the group's context.
-// Memory order   Of the channels.
+// Blocks?         Until the stage has ended; so that it is a task of a group as
+//                 it stands, and leaves nothing behind.
+// Cancellation?   The cause, once the context is done.
+// Order?          Values keep their order, also through several stages; those
+//                 of several inputs mix. A stage with several workers restores
+//                 it, unless it is told not to.
+// On error?       A function may return absl::StatusOr<U> rather than U; its
+//                 error ends the stage, which returns it: of several workers,
+//                 the first error by completion. An exception leaves the stage.
+//                 (Where U is itself an absl::Status or an absl::StatusOr<V>,
+//                 and the function returns just that, it is a value like
+//                 others.)
+// Thread safety   A channel has one stage that reads it and one that writes it,
+//                 over its whole life: another one dies. Others than stages may
+//                 do with it what they like. Several threads for one stage are
+//                 its StageOptions: Map(context, in, out, f, {.workers = 3}),
+//                 and f must then be safe to call from several at once.
+// Workers         The calling thread is one of them, so that a stage goes on
+//                 where the executor has no thread to give; the stage returns
+//                 when all have ended, and leaves nothing in the executor that
+//                 would touch it. Each has one value in hand, and of results
+//                 that wait for their turn there are at most twice as many as
+//                 workers. What the function does when it ends its thread is an
+//                 error of the stage, INTERNAL, where that thread is not the
+//                 caller's own.
+// The end         However a stage ends, it closes its inputs and its outputs.
+//                 An input that is closed and empty is its end, and so is an
+//                 output that whoever reads it has closed, or each of several:
+//                 it then returns OK. So whoever needs no more closes what he
+//                 reads, and the stages before end one after another; what they
+//                 have sent and nobody has received is dropped. After an error,
+//                 too, the stages behind it see an end: what has come is all
+//                 there is only if the group's Wait says OK. A stage that the
+//                 group has skipped closes nothing, so whoever reads the last
+//                 channel does it with the group's context.
+// Memory ordering Of the channels.
 //
 // After the streams of "Concurrency in Go". There, each stage starts a
 // goroutine, which stays for ever where a done channel is forgotten.
@@ -214,9 +214,9 @@ absl::Status Tee(const Context& context, Channel<T>& in, Channel<T>& first,
 
 // Sends each value to one of the outputs: one that is ready for it.
 template <class T>
-absl::Status FanOutDeal(const Context& context, Channel<T>& in,
+absl::Status Distribute(const Context& context, Channel<T>& in,
                         Channels<T> outs) {
-  internal::Stage stage("FanOutDeal", context);
+  internal::Stage stage("Distribute", context);
   internal::Input<T> input(stage, in);
   internal::Outputs<T> output(stage, outs);
   while (std::optional<T> value = input.Next()) {

@@ -20,14 +20,14 @@
 #include "cohort/errgroup/group.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kStop = absl::AbortedError("stop");
 const absl::Status kOther = absl::AbortedError("other");
@@ -87,7 +87,7 @@ TEST_P(PipelineSimTest, ACancelMeetsTheValues) {
     group.Go([&](const Context& c) { return Feed(c, Ints{1, 2}, numbers); });
     group.Go(
         [&](const Context& c) { return Map(c, numbers, negative, Negative); });
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     // Not for ever: the group may have skipped the stage that would close it.
     Ints values = Rest(negative, group.context());
     const absl::Status status = group.Wait();
@@ -108,9 +108,9 @@ TEST_P(PipelineSimTest, WhatIsReducedIsAllOrNothing) {
   Explore([] {
     Channel<int> numbers(capacity());
     CancelScope scope = WithCancel(Context());
-    Caller feed(
+    JoiningThread feed(
         [&] { Feed(scope.context(), Ints{1, 10}, numbers).IgnoreError(); });
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     const absl::StatusOr<int> sum =
         MapReduce(scope.context(), numbers, Negative, 0, std::plus<>());
     if (sum.ok()) {
@@ -127,10 +127,10 @@ TEST_P(PipelineSimTest, WhatIsFedIsAllOrNotOk) {
     Channel<int> numbers(capacity());
     Channel<int> negative;  // nobody receives there
     CancelScope scope = WithCancel(Context());
-    Caller feed([&] {
+    JoiningThread feed([&] {
       EXPECT_EQ(Feed(scope.context(), Ints{1, 2, 3}, numbers), kStop);
     });
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     EXPECT_EQ(Map(scope.context(), numbers, negative, Negative), kStop);
   });
 }
@@ -177,13 +177,13 @@ TEST_P(PipelineSimTest, FanInKeepsTheOrderOfEachInput) {
     Channel<int> small(capacity());
     Channel<int> large(capacity());
     Channel<int> both(capacity());
-    Caller feed_small([&] {
+    JoiningThread feed_small([&] {
       EXPECT_EQ(Feed(Context(), Ints{1, 2}, small), absl::OkStatus());
     });
-    Caller feed_large([&] {
+    JoiningThread feed_large([&] {
       EXPECT_EQ(Feed(Context(), Ints{10, 11}, large), absl::OkStatus());
     });
-    Caller fan_in([&] {
+    JoiningThread fan_in([&] {
       EXPECT_EQ(FanIn(Context(), {&small, &large}, both), absl::OkStatus());
     });
     Ints from_small;
@@ -197,18 +197,18 @@ TEST_P(PipelineSimTest, FanInKeepsTheOrderOfEachInput) {
 }
 
 // Who stays receives the values that the other one has not.
-TEST_P(PipelineSimTest, FanOutDealMeetsAReaderWhoLeaves) {
+TEST_P(PipelineSimTest, DistributeMeetsAReaderWhoLeaves) {
   Explore([] {
     Channel<int> numbers(3);
     Channel<int> left(capacity());
     Channel<int> stays(capacity());
     EXPECT_EQ(Feed(Context(), Ints{1, 2, 3}, numbers), absl::OkStatus());
-    Caller deal([&] {
-      EXPECT_EQ(FanOutDeal(Context(), numbers, {&left, &stays}),
+    JoiningThread deal([&] {
+      EXPECT_EQ(Distribute(Context(), numbers, {&left, &stays}),
                 absl::OkStatus());
     });
     Ints values;
-    Caller leaver([&] {
+    JoiningThread leaver([&] {
       const absl::StatusOr<int> value = left.Receive(Context());
       if (value.ok()) values.push_back(*value);
       left.Close();
@@ -230,10 +230,10 @@ TEST_P(PipelineSimTest, FanOutMeetsAReaderWhoLeaves) {
     Channel<int> left(capacity());
     Channel<int> stays(capacity());
     EXPECT_EQ(Feed(Context(), Ints{1, 2, 3}, numbers), absl::OkStatus());
-    Caller fan_out([&] {
+    JoiningThread fan_out([&] {
       EXPECT_EQ(FanOut(Context(), numbers, {&left, &stays}), absl::OkStatus());
     });
-    Caller leaver([&] {
+    JoiningThread leaver([&] {
       EXPECT_EQ(left.Receive(Context()).value(), 1);
       left.Close();
     });
@@ -289,10 +289,10 @@ TEST_P(PipelineSimTest, B65_WorkersKeepTheOrder) {
   Explore([] {
     Channel<int> numbers(capacity());
     Channel<int> negative(capacity());
-    Caller feed([&] {
+    JoiningThread feed([&] {
       EXPECT_EQ(Feed(Context(), Ints{1, 2, 3, 4}, numbers), absl::OkStatus());
     });
-    Caller map([&] {
+    JoiningThread map([&] {
       EXPECT_EQ(Map(Context(), numbers, negative, Negative, {.workers = 2}),
                 absl::OkStatus());
     });
@@ -304,10 +304,10 @@ TEST_P(PipelineSimTest, WorkersLoseAndDoubleNothing) {
   Explore([] {
     Channel<int> numbers(capacity());
     Channel<int> negative(capacity());
-    Caller feed([&] {
+    JoiningThread feed([&] {
       EXPECT_EQ(Feed(Context(), Ints{1, 2, 3, 4}, numbers), absl::OkStatus());
     });
-    Caller map([&] {
+    JoiningThread map([&] {
       EXPECT_EQ(Map(Context(), numbers, negative, Negative,
                     {.workers = 3, .ordered = false}),
                 absl::OkStatus());
@@ -323,14 +323,14 @@ TEST_P(PipelineSimTest, ACancelMeetsWorkers) {
     Channel<int> numbers(capacity());
     Channel<int> negative(capacity());
     CancelScope scope = WithCancel(Context());
-    Caller feed(
+    JoiningThread feed(
         [&] { Feed(scope.context(), Ints{1, 2, 3}, numbers).IgnoreError(); });
     absl::Status status;
-    Caller map([&] {
+    JoiningThread map([&] {
       status =
           Map(scope.context(), numbers, negative, Negative, {.workers = 2});
     });
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     const Ints values = Rest(negative);
     map.Join();
     ExpectBeginOf({-1, -2, -3}, values);
@@ -346,11 +346,11 @@ TEST_P(PipelineSimTest, AReaderLeavesWorkers) {
   Explore([] {
     Channel<int> numbers(capacity());
     Channel<int> negative(capacity());
-    Caller feed([&] {
+    JoiningThread feed([&] {
       EXPECT_EQ(Feed(Context(), Ints{1, 2, 3, 4, 5, 6, 7}, numbers),
                 absl::OkStatus());
     });
-    Caller map([&] {
+    JoiningThread map([&] {
       EXPECT_EQ(Map(Context(), numbers, negative, Negative, {.workers = 2}),
                 absl::OkStatus());
     });
@@ -367,9 +367,9 @@ TEST_P(PipelineSimTest, B64_NoWorkerWaitsForOneThatHasFailed) {
   Explore([&fail_at_2] {
     Channel<int> numbers(capacity());
     Channel<int> negative(capacity());
-    Caller feed(
+    JoiningThread feed(
         [&] { Feed(Context(), Ints{1, 2, 3, 4}, numbers).IgnoreError(); });
-    Caller map([&] {
+    JoiningThread map([&] {
       EXPECT_EQ(Map(Context(), numbers, negative, fail_at_2, {.workers = 2}),
                 kStop);
     });
@@ -387,9 +387,9 @@ TEST_P(PipelineSimTest, B64_NoWorkerWaitsForOneThatHasThrown) {
   Explore([&throw_at_2] {
     Channel<int> numbers(capacity());
     Channel<int> negative(capacity());
-    Caller feed(
+    JoiningThread feed(
         [&] { Feed(Context(), Ints{1, 2, 3, 4}, numbers).IgnoreError(); });
-    Caller map([&] {
+    JoiningThread map([&] {
       EXPECT_THROW(Map(Context(), numbers, negative, throw_at_2, {.workers = 2})
                        .IgnoreError(),
                    std::runtime_error);
@@ -404,10 +404,10 @@ TEST_P(PipelineSimTest, B64_NoWorkerWaitsForOneThatHasThrown) {
 TEST(PipelineWorkersSimTest, WhatIsReducedIsAllAndInOrder) {
   Explore([] {
     Channel<int> numbers(1);
-    Caller feed([&] {
+    JoiningThread feed([&] {
       EXPECT_EQ(Feed(Context(), Ints{1, 2, 3}, numbers), absl::OkStatus());
     });
-    sync::Shared<Ints> reduced;
+    sync::RaceChecked<Ints> reduced;
     const absl::StatusOr<int> count =
         MapReduce(Context(), numbers, Negative, 0,
                   [&reduced](int n, int value) {
@@ -422,7 +422,7 @@ TEST(PipelineWorkersSimTest, WhatIsReducedIsAllAndInOrder) {
 
 TEST(PipelineWorkersSimTest, HaveAllEndedWithTheStage) {
   Explore([] {
-    auto used = std::make_unique<sync::Shared<int>>(0);
+    auto used = std::make_unique<sync::RaceChecked<int>>(0);
     sync::Atomic<int> there = 0;
     Channel<int> numbers(2);
     Channel<int> negative(2);
@@ -451,10 +451,10 @@ TEST_P(PipelineSimTest, FanInOverlooksNoChannel) {
     Channel<int> b(capacity());
     Channel<int> c(capacity());
     Channel<int> all;
-    Caller fan_in([&] {
+    JoiningThread fan_in([&] {
       EXPECT_EQ(FanIn(Context(), {&a, &b, &c}, all), absl::OkStatus());
     });
-    Caller feeds([&] {
+    JoiningThread feeds([&] {
       for (int i = 0; i < 2; ++i) {
         EXPECT_EQ(a.Send(Context(), 1), absl::OkStatus());
         EXPECT_EQ(b.Send(Context(), 1), absl::OkStatus());
@@ -463,7 +463,7 @@ TEST_P(PipelineSimTest, FanInOverlooksNoChannel) {
       b.Close();
     });
     // Others than the stage may read there too.
-    Caller other([&] {
+    JoiningThread other([&] {
       const absl::StatusOr<int> value = a.TryReceive();
       EXPECT_EQ(c.Send(Context(), value.value_or(0)), absl::OkStatus());
       c.Close();
@@ -480,10 +480,10 @@ TEST_P(PipelineSimTest, FanOutOverlooksNoReader) {
     Channel<int> a(capacity());
     Channel<int> b(capacity());
     EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
-    Caller fan_out([&] {
+    JoiningThread fan_out([&] {
       EXPECT_EQ(FanOut(Context(), numbers, {&a, &b}), absl::OkStatus());
     });
-    Caller reader([&] { EXPECT_EQ(Rest(a), (Ints{1, 2})); });
+    JoiningThread reader([&] { EXPECT_EQ(Rest(a), (Ints{1, 2})); });
     EXPECT_EQ(Rest(b), (Ints{1, 2}));
   });
 }
@@ -504,9 +504,9 @@ TEST(PipelineProof, FanInOfTwo) {
     Channel<int> a;
     Channel<int> b;
     Channel<int> both(3);
-    Caller fan_in(
+    JoiningThread fan_in(
         [&] { EXPECT_EQ(FanIn(Context(), {&a, &b}, both), absl::OkStatus()); });
-    Caller feed(
+    JoiningThread feed(
         [&] { EXPECT_EQ(Feed(Context(), Ints{1, 2}, a), absl::OkStatus()); });
     EXPECT_EQ(b.Send(Context(), 3), absl::OkStatus());
     b.Close();
@@ -521,11 +521,12 @@ TEST(PipelineProof, TwoStagesAndACancel) {
     Channel<int> numbers;
     Channel<int> negative;
     CancelScope scope = WithCancel(Context());
-    Caller feed([&] { Feed(scope.context(), Ints{1}, numbers).IgnoreError(); });
+    JoiningThread feed(
+        [&] { Feed(scope.context(), Ints{1}, numbers).IgnoreError(); });
     absl::Status mapped;
-    Caller map(
+    JoiningThread map(
         [&] { mapped = Map(scope.context(), numbers, negative, Negative); });
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     const Ints values = Rest(negative);
     map.Join();
     ExpectBeginOf({-1}, values);
@@ -541,10 +542,10 @@ TEST(PipelineProof, AnEarlyEnd) {
   ExploreAll(2, [] {
     Channel<int> numbers;
     Channel<int> firsts;
-    Caller feed([&] {
+    JoiningThread feed([&] {
       EXPECT_EQ(Feed(Context(), Ints{1, 2}, numbers), absl::OkStatus());
     });
-    Caller take([&] {
+    JoiningThread take([&] {
       EXPECT_EQ(TakeN(Context(), numbers, 1, firsts), absl::OkStatus());
     });
     EXPECT_EQ(Rest(firsts), (Ints{1}));
@@ -556,14 +557,14 @@ TEST(PipelineProof, AnEarlyEnd) {
 void TwoEndAtOnce() {
   CancelScope first = WithCancel(Context());
   CancelScope second = WithCancel(Context());
-  sync::Shared<int> before_first(0);
-  sync::Shared<int> before_second(0);
+  sync::RaceChecked<int> before_first(0);
+  sync::RaceChecked<int> before_second(0);
   const Or either({first.context(), second.context()});
-  Caller ends_first([&] {
+  JoiningThread ends_first([&] {
     before_first.Write() = 1;
     first.Cancel(kStop);
   });
-  Caller ends_second([&] {
+  JoiningThread ends_second([&] {
     before_second.Write() = 1;
     second.Cancel(kOther);
   });
@@ -592,8 +593,8 @@ void TwoEndAndItIsDestroyed() {
   const Context context = either->context();
   const DoneCallback count = context.OnDone([&ended] { ++ended; });
   {
-    Caller ends_first([&] { first.Cancel(kStop); });
-    Caller ends_second([&] { second.Cancel(kOther); });
+    JoiningThread ends_first([&] { first.Cancel(kStop); });
+    JoiningThread ends_second([&] { second.Cancel(kOther); });
     either.reset();
     EXPECT_TRUE(context.done());
   }
@@ -609,7 +610,7 @@ TEST(OrSimTest, OneEndsWhileItIsMade) {
   Explore([] {
     CancelScope first = WithCancel(Context());
     CancelScope second = WithCancel(Context());
-    Caller ends([&] { second.Cancel(kStop); });
+    JoiningThread ends([&] { second.Cancel(kStop); });
     const Or either({first.context(), second.context()});
     either.context().AwaitDone();
     EXPECT_EQ(either.context().cause(), kStop);

@@ -35,7 +35,7 @@
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kStop = absl::AbortedError("stop");
 constexpr int kPlenty = 100;
@@ -130,7 +130,7 @@ TEST(PipelineTest, FanInOfNothingIsAtItsEnd) {
 TEST(PipelineTest, FanOutCopies) {
   Channel<int> a(kPlenty);
   Channel<int> b;
-  Caller stage([&] {
+  JoiningThread stage([&] {
     EXPECT_EQ(FanOut(Context(), *Of({1, 2, 3}), {&a, &b}), absl::OkStatus());
   });
   EXPECT_EQ(Rest(b), (Ints{1, 2, 3}));
@@ -157,7 +157,7 @@ TEST(PipelineTest, FanOutGoesOnWithoutAnOutputThatIsClosed) {
   EXPECT_EQ(Rest(b), (Ints{1, 2}));
 }
 
-TEST(PipelineTest, FanOutDealGivesEachValueToOne) {
+TEST(PipelineTest, DistributeGivesEachValueToOne) {
   Channel<std::unique_ptr<int>> in(3);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(in.TrySend(std::make_unique<int>(i)), absl::OkStatus());
@@ -167,7 +167,7 @@ TEST(PipelineTest, FanOutDealGivesEachValueToOne) {
   Channel<std::unique_ptr<int>> out(kPlenty);
   Channel<std::unique_ptr<int>> closed(kPlenty);
   closed.Close();
-  EXPECT_EQ(FanOutDeal(Context(), in, {&full, &out, &closed}),
+  EXPECT_EQ(Distribute(Context(), in, {&full, &out, &closed}),
             absl::OkStatus());
   EXPECT_EQ(Rest(out).size(), 3u);
 }
@@ -242,9 +242,9 @@ Ints OneTo(int n) {
 TEST(PipelineTest, SeveralWorkersKeepTheOrder) {
   Channel<int> in(3);
   Channel<int> out(3);
-  Caller feed(
+  JoiningThread feed(
       [&] { EXPECT_EQ(Feed(Context(), OneTo(500), in), absl::OkStatus()); });
-  Caller map([&] {
+  JoiningThread map([&] {
     EXPECT_EQ(Map(Context(), in, out,
                   [](int value) {
                     if (value % 7 == 0) sync::SleepFor(absl::Microseconds(50));
@@ -279,7 +279,7 @@ TEST(PipelineTest, SeveralWorkersWorkAtTheSameTime) {
 TEST(PipelineTest, WorkersThatAreNotOrderedPassOnWhatIsReady) {
   Channel<int> out(kPlenty);
   std::atomic<bool> received = false;
-  Caller map([&] {
+  JoiningThread map([&] {
     EXPECT_EQ(Map(Context(), *Of({1, 2}), out,
                   [&](int value) {
                     if (value == 1) {
@@ -302,7 +302,7 @@ TEST(PipelineTest, WorkersAreNotFarAhead) {
   Channel<int> out(kPlenty);
   std::atomic<int> most = 0;
   std::atomic<bool> go = false;
-  Caller map([&] {
+  JoiningThread map([&] {
     EXPECT_EQ(Map(Context(), in, out,
                   [&](int value) {
                     if (value == 1) testing::Await([&] { return go.load(); });
@@ -357,8 +357,8 @@ TEST(PipelineTest, AnErrorOfAWorkerEndsAllOfThem) {
   for (const bool ordered : {true, false}) {
     Channel<int> in;
     Channel<int> out;
-    Caller feed([&] { Feed(Context(), OneTo(100), in).IgnoreError(); });
-    Caller map([&] {
+    JoiningThread feed([&] { Feed(Context(), OneTo(100), in).IgnoreError(); });
+    JoiningThread map([&] {
       EXPECT_EQ(Map(Context(), in, out,
                     [](int value) -> absl::StatusOr<int> {
                       if (value == 5) return kStop;
@@ -381,10 +381,10 @@ TEST(PipelineTest, AnErrorOfAWorkerEndsAllOfThem) {
 TEST(PipelineTest, AReaderWhoLeavesEndsAllWorkers) {
   Channel<int> in;
   Channel<int> out;
-  Caller feed([&] {
+  JoiningThread feed([&] {
     EXPECT_EQ(Feed(Context(), Ints(1'000'000, 1), in), absl::OkStatus());
   });
-  Caller map([&] {
+  JoiningThread map([&] {
     EXPECT_EQ(Map(Context(), in, out, std::negate<>(), {.workers = 3}),
               absl::OkStatus());
   });
@@ -397,7 +397,7 @@ TEST(PipelineTest, TheContextEndsAllWorkers) {
     CancelScope scope = WithCancel(Context());
     Channel<int> in(1);
     Channel<int> out(out_is_full ? 0 : kPlenty);
-    Caller map([&] {
+    JoiningThread map([&] {
       EXPECT_EQ(Map(scope.context(), in, out, std::negate<>(), {.workers = 3}),
                 kStop);
     });
@@ -435,7 +435,7 @@ TEST(PipelineTest, AWorkerWhoseThreadEndsIsAnError) {
   Channel<int> in(1);
   Channel<int> out(kPlenty);
   const sync::ThreadId caller = sync::CurrentThreadId();
-  Caller feed([&] {
+  JoiningThread feed([&] {
     while (in.Send(Context(), 1).ok()) {
     }
   });
@@ -493,11 +493,11 @@ TEST(PipelineTest, TwoThousandChannels) {
   for (size_t i = 0; i < kChannels; ++i) {
     all.push_back(&channels.emplace_back(1));
   }
-  Caller fan_out([&] {
+  JoiningThread fan_out([&] {
     EXPECT_EQ(FanOut<int>(Context(), *Of({7}), all), absl::OkStatus());
   });
   Channel<int> out(kPlenty);
-  Caller fan_in(
+  JoiningThread fan_in(
       [&] { EXPECT_EQ(FanIn<int>(Context(), all, out), absl::OkStatus()); });
   EXPECT_EQ(
       MapReduce(Context(), out, std::negate<>(), 0, std::plus<>()).value(),
@@ -505,11 +505,11 @@ TEST(PipelineTest, TwoThousandChannels) {
   std::deque<Channel<int>> others;
   all.clear();
   for (size_t i = 0; i < kChannels; ++i) all.push_back(&others.emplace_back());
-  Caller receiver([&] {
+  JoiningThread receiver([&] {
     EXPECT_EQ(others[kChannels / 2].Receive(Context()).value(), 8);
     EXPECT_EQ(others[0].Receive(Context()).value(), 9);
   });
-  EXPECT_EQ(FanOutDeal<int>(Context(), *Of({8, 9}), all), absl::OkStatus());
+  EXPECT_EQ(Distribute<int>(Context(), *Of({8, 9}), all), absl::OkStatus());
 }
 
 // Every stage that there is, set up to send on all that it receives.
@@ -566,9 +566,9 @@ const AnyStage kAllStages[] = {
      [](const Context& context, Ins ins, Outs outs) {
        return FanOut(context, *ins[0], outs);
      }},
-    {"FanOutDeal", 1, 2,
+    {"Distribute", 1, 2,
      [](const Context& context, Ins ins, Outs outs) {
-       return FanOutDeal(context, *ins[0], outs);
+       return Distribute(context, *ins[0], outs);
      }},
     {"Tee", 1, 2,
      [](const Context& context, Ins ins, Outs outs) {
@@ -635,13 +635,13 @@ TEST(PipelineTest, WhoeverNeedsNoMoreEndsTheStagesBefore) {
   Channel<int> numbers;
   Channel<int> odd;
   Channel<int> firsts;
-  Caller feed([&] {
+  JoiningThread feed([&] {
     EXPECT_EQ(Feed(Context(), Ints(1'000'000, 1), numbers), absl::OkStatus());
   });
-  Caller filter([&] {
+  JoiningThread filter([&] {
     EXPECT_EQ(Filter(Context(), numbers, odd, IsOdd), absl::OkStatus());
   });
-  Caller take(
+  JoiningThread take(
       [&] { EXPECT_EQ(TakeN(Context(), odd, 3, firsts), absl::OkStatus()); });
   EXPECT_EQ(Rest(firsts), (Ints{1, 1, 1}));
 }
@@ -652,15 +652,15 @@ TEST(PipelineTest, TheNumberOfStagesIsUpToTheUser) {
   for (int i = 0; i <= kStages; ++i) {
     channels.push_back(std::make_unique<Channel<int>>());
   }
-  std::vector<std::unique_ptr<Caller>> stages;
+  std::vector<std::unique_ptr<JoiningThread>> stages;
   for (size_t i = 0; i < kStages; ++i) {
-    stages.push_back(std::make_unique<Caller>([&, i] {
+    stages.push_back(std::make_unique<JoiningThread>([&, i] {
       EXPECT_EQ(Map(Context(), *channels[i], *channels[i + 1],
                     [](int value) { return value + 1; }),
                 absl::OkStatus());
     }));
   }
-  Caller feed([&] {
+  JoiningThread feed([&] {
     EXPECT_EQ(Feed(Context(), Ints{0, 100}, *channels[0]), absl::OkStatus());
   });
   EXPECT_EQ(Rest(*channels[kStages]), (Ints{20, 120}));

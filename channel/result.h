@@ -26,10 +26,10 @@ namespace cohort::channel {
 //
 // Use absl::StatusOr for what is not received from a channel.
 //
-// Blocks?        Nothing.
-// On error?      value() does what that of absl::StatusOr does; operator* and
-//                -> die where there is no value.
-// Thread safety  That of a plain value.
+// Blocks?         Nothing.
+// On error?       value() does what that of absl::StatusOr does; operator* and
+//                 -> die where there is no value.
+// Thread safety   That of a plain value.
 template <class T>
 class [[nodiscard]] DistinctStatusOr {
  public:

@@ -125,9 +125,9 @@ class [[nodiscard]] AfterCase {
 // those that follow come when they would have come. It has no timer, and costs
 // nothing between two Selects.
 //
-// Blocks?        Nothing.
-// On error?      A period that is not positive dies.
-// Thread safety  For one thread at a time.
+// Blocks?         Nothing.
+// On error?       A period that is not positive dies.
+// Thread safety   For one thread at a time.
 //
 // From Go's time.Ticker; there is nothing to stop.
 class Ticker {
@@ -269,24 +269,25 @@ struct SelectAccess {
 
 // Carries out one case, calls its handler, and returns its index, from 0.
 //
-// Blocks?        Until a case is ready; not with an Otherwise. It announces
-//                that with a BlockingScope.
-// Cancellation?  Returns the cause if the context is done, which is looked at
-//                first: nothing has been sent or received then. A case that was
-//                carried out beats an end of the context at that moment; one
-//                that becomes ready after a Cancel that has returned does not.
-// Order?         Of several cases that are ready, each is as likely. Who waits
-//                in a Select is served in its turn, as if it were in Send or
-//                Receive.
-// On error?      An Otherwise means that there was a moment at which no other
-//                case was ready. Where memory runs out (std::bad_alloc), no
-//                case has been carried out.
-// Memory order   As of Send and Receive.
-// Cost           Holds the lock of one channel at a time, and allocates nothing
-//                for up to four cases but what is sent. In proportion to the
-//                number of cases: where there are many, and values come one
-//                after another, a FanIn (pipeline.h) looks only at those that
-//                something has happened to.
+// Blocks?         Until a case is ready; not with an Otherwise. It announces
+//                 that with a BlockingScope.
+// Cancellation?   Returns the cause if the context is done, which is looked at
+//                 first: nothing has been sent or received then. A case that
+//                 was carried out beats an end of the context at that moment;
+//                 one that becomes ready after a Cancel that has returned does
+//                 not.
+// Order?          Of several cases that are ready, each is as likely. Who waits
+//                 in a Select is served in its turn, as if it were in Send or
+//                 Receive.
+// On error?       An Otherwise means that there was a moment at which no other
+//                 case was ready. Where memory runs out (std::bad_alloc), no
+//                 case has been carried out.
+// Memory ordering As of Send and Receive.
+// Cost            Holds the lock of one channel at a time, and allocates
+//                 nothing for up to four cases but what is sent. In proportion
+//                 to the number of cases: where there are many, and values come
+//                 one after another, a FanIn (pipeline.h) looks only at those
+//                 that something has happened to.
 //
 // One channel may be in several cases; a Select never sends to itself.
 //

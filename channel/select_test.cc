@@ -25,7 +25,7 @@
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kStop = absl::AbortedError("stop");
 
@@ -58,7 +58,8 @@ TEST(SelectTest, TakesTheOneThatIsReady) {
 TEST(SelectTest, BlocksUntilOneIsReady) {
   Channel<int> a;
   Channel<int> b;
-  Caller sender([&] { EXPECT_EQ(b.Send(Context(), 1), absl::OkStatus()); });
+  JoiningThread sender(
+      [&] { EXPECT_EQ(b.Send(Context(), 1), absl::OkStatus()); });
   EXPECT_EQ(Select(Context(), ReceiveFrom(a, kNever),
                    ReceiveFrom(b,
                                [](absl::StatusOr<int> value) {
@@ -91,7 +92,7 @@ TEST(SelectTest, ANullChannelIsNeverReady) {
                 .value(),
             2);
   CancelScope scope = WithCancel(Context());
-  Caller canceller([&] { scope.Cancel(kStop); });
+  JoiningThread canceller([&] { scope.Cancel(kStop); });
   EXPECT_EQ(Select(scope.context(), ReceiveFrom(null, kNever)).status(), kStop);
 }
 
@@ -182,7 +183,7 @@ TEST(SelectTest, OneChannelMayBeInSeveralCases) {
                      Otherwise([&] { otherwise = true; }))
                   .ok());
   EXPECT_TRUE(otherwise);
-  Caller other([&] { EXPECT_EQ(a.Receive(Context()).value(), 1); });
+  JoiningThread other([&] { EXPECT_EQ(a.Receive(Context()).value(), 1); });
   EXPECT_EQ(Select(Context(), ReceiveFrom(a, kNever),
                    SendTo(a, 1, [](absl::Status) {}))
                 .value(),
@@ -248,7 +249,7 @@ TEST(SelectTest, NobodyIsServedAfterACancel) {
     Channel<int> a;
     Channel<int> b;
     Channel<int> c;
-    Caller selects([&] {
+    JoiningThread selects([&] {
       EXPECT_EQ(Select(scope.context(), ReceiveFrom(a, kNever),
                        SendTo(b, 1, kNever), ReceiveFrom(c, kNever))
                     .status(),
@@ -289,7 +290,7 @@ TEST(SelectTest, WhatIsReadyDoesNotWaitForTheTime) {
                 .value(),
             2);
   CancelScope scope = WithCancel(Context());
-  Caller canceller([&] { scope.Cancel(kStop); });
+  JoiningThread canceller([&] { scope.Cancel(kStop); });
   EXPECT_EQ(Select(scope.context(), ReceiveFrom(a, kNever),
                    After(absl::Hours(1), [] { ADD_FAILURE(); }))
                 .status(),
@@ -372,21 +373,22 @@ TEST(SelectTest, TwoThousandChannels) {
   }
   // Whoever waits finds what comes, at whichever of them.
   for (const size_t i : {size_t{0}, kChannels / 2, kChannels - 1}) {
-    Caller sender(
+    JoiningThread sender(
         [&] { EXPECT_EQ(channels[i].Send(Context(), 1), absl::OkStatus()); });
     const auto received = ReceiveFromAny<int>(Context(), all);
     EXPECT_EQ(received->index, i);
     EXPECT_EQ(received->value.value(), 1);
     sender.Join();
-    Caller receiver(
+    JoiningThread receiver(
         [&] { EXPECT_EQ(channels[i].Receive(Context()).value(), 2); });
     EXPECT_EQ(SendToAny<int>(Context(), all, 2)->index, i);
   }
   // Two of them meet.
-  Caller sender([&] { EXPECT_TRUE(SendToAny<int>(Context(), all, 3).ok()); });
+  JoiningThread sender(
+      [&] { EXPECT_TRUE(SendToAny<int>(Context(), all, 3).ok()); });
   EXPECT_EQ(ReceiveFromAny<int>(Context(), all)->value.value(), 3);
   CancelScope scope = WithCancel(Context());
-  Caller canceller([&scope] { scope.Cancel(kStop); });
+  JoiningThread canceller([&scope] { scope.Cancel(kStop); });
   EXPECT_EQ(ReceiveFromAny<int>(scope.context(), all).status(), kStop);
 }
 

@@ -55,7 +55,7 @@ namespace cohort {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 #if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
 constexpr int kScale = 10;
@@ -171,7 +171,7 @@ TEST_F(AllocationTest, ADeadlineThatIsSetWhileTheParentEndsFreesItsTimer) {
     std::optional<CancelScope> parent;
     std::atomic<int> round{-1};
     std::atomic<int> ended{-1};
-    Caller caller([&] {
+    JoiningThread caller([&] {
       for (int i = 0; i < kRounds; ++i) {
         Await([&] { return round == i; });
         bool done = false;

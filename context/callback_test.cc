@@ -20,7 +20,7 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 TEST(OnDoneTest, RunsOnceInTheCancellingThreadBeforeCancelReturns) {
   CancelScope scope = WithCancel(Context());
@@ -278,7 +278,7 @@ TEST(OnDoneTest, CallbacksOfOneContextNeverOverlapNorChangeThreads) {
         EXPECT_EQ(sync::CurrentThreadId(), child_thread);
       }
     });
-    Caller canceller([&] {
+    JoiningThread canceller([&] {
       child_thread = sync::CurrentThreadId();
       Await([&parent] { return parent.context().done(); });
       child_was_first = child.Cancel(own);
@@ -297,7 +297,7 @@ TEST(OnDoneTest, RegistrationRacesWithTheEndAndEachRunsOnce) {
   std::atomic<int> ran{0};
   std::atomic<int> round{-1};
   std::atomic<int> ended{-1};
-  Caller registrar([&] {
+  JoiningThread registrar([&] {
     for (int i = 0; i < kRounds; ++i) {
       Await([&] { return round == i; });
       bool done = false;
@@ -360,8 +360,8 @@ TEST(OnDoneTest, WithdrawalRacesWithTheEndAndEachRunsOnceOrNever) {
           EXPECT_EQ(trace.ends, 1);
         }
       };
-      Caller first([&] { withdraw(0); });
-      Caller second([&] { withdraw(1); });
+      JoiningThread first([&] { withdraw(0); });
+      JoiningThread second([&] { withdraw(1); });
       ++ready;
       Await([&ready] { return ready == 3; });
       scope.Cancel();
@@ -383,7 +383,7 @@ TEST(OnDoneTest, EverythingRacesWithEverything) {
     std::atomic<int64_t> registered{0};
     std::atomic<int64_t> ended{0};
     {
-      std::optional<Caller> callers[3];
+      std::optional<JoiningThread> callers[3];
       for (auto& caller : callers) {
         caller.emplace([&] {
           ++ready;

@@ -59,11 +59,12 @@ class CancelScope;
 // The registration of a callback with Context::OnDone. Movable; the empty one
 // stands for nothing.
 //
-// Destruction    Takes the callback back if it has not started. If it runs on
-//                another thread, blocks until it has returned (announced with a
-//                BlockingScope); if it runs on this very thread, does not wait.
-//                After that the callback never runs, and its functor is gone.
-//                So a lock that the callback takes must not be held here.
+// Destruction     Takes the callback back if it has not started. If it runs on
+//                 another thread, blocks until it has returned (announced with
+//                 a BlockingScope); if it runs on this very thread, does not
+//                 wait. After that the callback never runs, and its functor is
+//                 gone. So a lock that the callback takes must not be held
+//                 here.
 class [[nodiscard]] DoneCallback {
  public:
   DoneCallback() = default;
@@ -83,22 +84,22 @@ class [[nodiscard]] DoneCallback {
 // Tells when to stop, and why. Cheap to copy: two reference counts. The default
 // one is never done, has no deadline and no values, and allocates nothing.
 //
-// Blocks?        Only AwaitDone, AwaitDoneUntil and SleepFor; they announce it
-//                with a BlockingScope.
-// Cancellation?  This is it. A context that is done stays done, with the status
-//                and cause it got first.
-// Order?         An end goes downwards: a child may be seen not done for a
-//                moment after its parent, but not after a Cancel of either has
-//                returned. A context's callbacks run one after another, in the
-//                order in which they were registered; those of a parent run
-//                before those of the children that end with it.
-// On error?      status() is CANCELLED, or DEADLINE_EXCEEDED where a deadline
-//                ended it; cause() is what the one who ended it said.
-// Thread safety  Everything, from any thread.
-// Memory order   What happened before the call that ended the context is
-//                visible to whoever sees done() or anything that follows from
-//                it.
-// Destruction    Of a copy: no effect on the others, or on the tree.
+// Blocks?         Only AwaitDone, AwaitDoneUntil and SleepFor; they announce it
+//                 with a BlockingScope.
+// Cancellation?   This is it. A context that is done stays done, with the
+//                 status and cause it got first.
+// Order?          An end goes downwards: a child may be seen not done for a
+//                 moment after its parent, but not after a Cancel of either has
+//                 returned. A context's callbacks run one after another, in the
+//                 order in which they were registered; those of a parent run
+//                 before those of the children that end with it.
+// On error?       status() is CANCELLED, or DEADLINE_EXCEEDED where a deadline
+//                 ended it; cause() is what the one who ended it said.
+// Thread safety   Everything, from any thread.
+// Memory ordering What happened before the call that ended the context is
+//                 visible to whoever sees done() or anything that follows from
+//                 it.
+// Destruction     Of a copy: no effect on the others, or on the tree.
 class Context {
  public:
   Context() = default;
@@ -185,24 +186,24 @@ class Context {
 // Owns a context that was derived from a parent, and ends it. Movable; one that
 // was moved from may only be destroyed or assigned to.
 //
-// Blocks?        Cancel and the destructor run the callbacks of all contexts
-//                that they end. They wait for nothing else, with one exception:
-//                where a stop token is ending the context on another thread,
-//                the destructor waits for that (announced with a
-//                BlockingScope).
-// Order?         All contexts that end with this one are done before the first
-//                callback runs, and when Cancel returns, whatever it returns:
-//                nothing that waits for one of them is granted after that. If
-//                another thread is ending a part of the tree at that moment,
-//                the callbacks of that part are left to it. Where callbacks
-//                cancel scopes whose callbacks cancel others, more than 16
-//                deep, the rest run when those around them have come to their
-//                end: no chain of them uses the stack up.
-// On error?      Cancel with an OK status dies: a cause says why.
-// Thread safety  Cancel and context, from any thread.
-// Memory order   See Context.
-// Destruction    Cancels. The context leaves its parent, so that a long-lived
-//                parent does not grow; copies of it live on, done.
+// Blocks?         Cancel and the destructor run the callbacks of all contexts
+//                 that they end. They wait for nothing else, with one
+//                 exception: where a stop token is ending the context on
+//                 another thread, the destructor waits for that (announced with
+//                 a BlockingScope).
+// Order?          All contexts that end with this one are done before the first
+//                 callback runs, and when Cancel returns, whatever it returns:
+//                 nothing that waits for one of them is granted after that. If
+//                 another thread is ending a part of the tree at that moment,
+//                 the callbacks of that part are left to it. Where callbacks
+//                 cancel scopes whose callbacks cancel others, more than 16
+//                 deep, the rest run when those around them have come to their
+//                 end: no chain of them uses the stack up.
+// On error?       Cancel with an OK status dies: a cause says why.
+// Thread safety   Cancel and context, from any thread.
+// Memory ordering See Context.
+// Destruction     Cancels. The context leaves its parent, so that a long-lived
+//                 parent does not grow; copies of it live on, done.
 class [[nodiscard]] CancelScope {
  public:
   CancelScope(CancelScope&& other) noexcept;

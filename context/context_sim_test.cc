@@ -27,7 +27,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -36,8 +36,8 @@ namespace cohort {
 namespace {
 
 using ::cohort::testing::AtEnd;
-using ::cohort::testing::Caller;
 using ::cohort::testing::ContextOf;
+using ::cohort::testing::JoiningThread;
 using sim::Time;
 using sync::SteadyTime;
 
@@ -111,8 +111,8 @@ struct Trace {
     return runs.Read() != 0;
   }
 
-  sync::Shared<int> runs;
-  sync::Shared<int> ends;
+  sync::RaceChecked<int> runs;
+  sync::RaceChecked<int> ends;
 };
 
 DoneCallback Register(const Context& context, Trace& trace) {
@@ -133,7 +133,7 @@ TEST(CancelSimTest, OneOfTwoCallsEndsTheContextAndItsCauseStays) {
     bool first = false;
     bool second = false;
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         first = scope.Cancel(kOne);
         EXPECT_EQ(scope.context().cause(), first ? kOne : kTwo);
       });
@@ -151,8 +151,8 @@ TEST(CancelSimTest, OneOfTwoCallsEndsTheContextAndItsCauseStays) {
 TEST(CancelSimTest, WhatAReaderSeesNeverChanges) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
-    Caller first([&] { scope.Cancel(kOne); });
-    Caller second([&] { scope.Cancel(kTwo); });
+    JoiningThread first([&] { scope.Cancel(kOne); });
+    JoiningThread second([&] { scope.Cancel(kTwo); });
     const Context& context = scope.context();
     absl::Status seen;
     for (int i = 0; i < 3; ++i) {
@@ -205,15 +205,15 @@ TEST(CancelSimTest, IsLinearizable) {
           [](absl::Status& model) { return !model.ok(); });
     };
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         cancel(kOne);
         done();
       });
-      Caller two([&] {
+      JoiningThread two([&] {
         cancel(kTwo);
         cause();
       });
-      Caller waiter([&] {
+      JoiningThread waiter([&] {
         await_done();
         cause();
       });
@@ -228,8 +228,8 @@ TEST(CancelSimTest, IsLinearizable) {
 TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToWhoeverSeesIt) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
-    sync::Shared<int> data;
-    Caller caller([&] {
+    sync::RaceChecked<int> data;
+    JoiningThread caller([&] {
       data.Write() = 1;
       scope.Cancel();
     });
@@ -239,8 +239,8 @@ TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToWhoeverSeesIt) {
   });
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
-    sync::Shared<int> data;
-    Caller caller([&] {
+    sync::RaceChecked<int> data;
+    JoiningThread caller([&] {
       data.Write() = 1;
       scope.Cancel();
     });
@@ -254,8 +254,8 @@ TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleBelowToo) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
     CancelScope child = WithCancel(scope.context());
-    sync::Shared<int> data;
-    Caller caller([&] {
+    sync::RaceChecked<int> data;
+    JoiningThread caller([&] {
       data.Write() = 1;
       scope.Cancel(kOne);
     });
@@ -284,8 +284,8 @@ TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToThoseWhoWaited) {
        }) {
     ExploreAll(Time::kRacing, [wait] {
       CancelScope scope = WithCancel(Context());
-      sync::Shared<int> data;
-      Caller caller([&] {
+      sync::RaceChecked<int> data;
+      JoiningThread caller([&] {
         if (wait(scope.context())) {
           EXPECT_EQ(data.Read(), 1);
         }
@@ -299,8 +299,8 @@ TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToThoseWhoWaited) {
 TEST(CancelSimTest, WhatCameBeforeTheEndIsVisibleToCallbacks) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
-    sync::Shared<int> data;
-    Caller caller([&] {
+    sync::RaceChecked<int> data;
+    JoiningThread caller([&] {
       DoneCallback callback =
           scope.context().OnDone([&] { EXPECT_EQ(data.Read(), 1); });
     });
@@ -322,7 +322,7 @@ TEST(CancelSimTest, ParentAndChildCancelledAtOnceHaveOneCauseEach) {
     CancelScope child = WithCancel(parent.context());
     bool by_child = false;
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         by_child = child.Cancel(kTwo);
         EXPECT_TRUE(child.context().done());
       });
@@ -342,7 +342,7 @@ TEST(CancelSimTest, AGrandchildHasTheCauseOfTheChild) {
     DoneCallback of_grandchild = Register(grandchild.context(), traces[1]);
     bool by_child = false;
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         by_child = child.Cancel(kTwo);
         // Whoever was faster with the child has the grandchild to end as well.
         if (by_child) {
@@ -372,8 +372,8 @@ TEST(CancelSimTest, AChainThatIsCancelledInThreePlacesEndsDownwards) {
     const std::array<size_t, 3> at = {0, 2, 4};
     const std::array<absl::Status, 3> causes = {kOne, kTwo, kThree};
     {
-      Caller first([&] { own[0] = chain[at[0]].Cancel(causes[0]); });
-      Caller second([&] { own[1] = chain[at[1]].Cancel(causes[1]); });
+      JoiningThread first([&] { own[0] = chain[at[0]].Cancel(causes[0]); });
+      JoiningThread second([&] { own[1] = chain[at[1]].Cancel(causes[1]); });
       own[2] = chain[at[2]].Cancel(causes[2]);
       // Whatever ended the last came all the way down to it.
       const absl::Status cause = chain.back().context().cause();
@@ -410,7 +410,8 @@ TEST(CancelSimTest, AllAreDoneBeforeTheFirstCallback) {
       }
       EXPECT_TRUE(grandchild.context().done());
     });
-    Caller leaves([&] { CancelScope another = WithCancel(parent.context()); });
+    JoiningThread leaves(
+        [&] { CancelScope another = WithCancel(parent.context()); });
     parent.Cancel();
     EXPECT_EQ(ran, 1);
   });
@@ -421,7 +422,7 @@ TEST(CancelSimTest, AChildMadeWhileTheParentEndsEndsToo) {
     CancelScope parent = WithCancel(Context());
     std::optional<CancelScope> child;
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         const bool late = parent.context().done();
         child.emplace(WithCancel(parent.context()));
         if (late) {
@@ -443,11 +444,11 @@ TEST(CancelSimTest, AGrandchildMadeWhileChildAndParentEndEndsToo) {
     Trace trace;
     DoneCallback callback;
     {
-      Caller makes([&] {
+      JoiningThread makes([&] {
         grandchild.emplace(WithCancel(child.context()));
         callback = Register(grandchild->context(), trace);
       });
-      Caller cancels([&] { child.Cancel(kTwo); });
+      JoiningThread cancels([&] { child.Cancel(kTwo); });
       parent.Cancel(kOne);
     }
     EXPECT_EQ(grandchild->context().cause(), child.context().cause());
@@ -459,7 +460,7 @@ TEST(CancelSimTest, TheLastReferenceOfAChildGoesWhileTheParentEnds) {
   ExploreAll(Time::kRacing, [] {
     CancelScope parent = WithCancel(Context());
     std::optional<CancelScope> child(WithCancel(parent.context()));
-    Caller caller([&] { child.reset(); });
+    JoiningThread caller([&] { child.reset(); });
     parent.Cancel();
   });
 }
@@ -469,8 +470,8 @@ TEST(CancelSimTest, AFamilyIsDestroyedByThreeThreadsAtOnce) {
     std::optional<CancelScope> parent(WithCancel(Context()));
     std::optional<CancelScope> child(WithCancel(parent->context()));
     std::optional<CancelScope> grandchild(WithCancel(child->context()));
-    Caller first([&] { child.reset(); });
-    Caller second([&] { grandchild.reset(); });
+    JoiningThread first([&] { child.reset(); });
+    JoiningThread second([&] { grandchild.reset(); });
     parent.reset();
   });
 }
@@ -483,12 +484,12 @@ TEST(CancelSimTest, SiblingsComeAndGoWhileTheParentEnds) {
     Trace trace;
     DoneCallback callback = Register(stays.context(), trace);
     {
-      Caller comes([&] {
+      JoiningThread comes([&] {
         CancelScope youngest = WithCancel(parent.context());
         EXPECT_FALSE(youngest.Cancel(kTwo) &&
                      youngest.context().cause() != kTwo);
       });
-      Caller goes([&] { oldest.reset(); });
+      JoiningThread goes([&] { oldest.reset(); });
       parent.Cancel(kOne);
       EXPECT_TRUE(trace.HasRun());
     }
@@ -499,7 +500,7 @@ TEST(CancelSimTest, SiblingsComeAndGoWhileTheParentEnds) {
 TEST(CancelSimTest, CopiesOutliveTheScopeAndAreDone) {
   ExploreAll(Time::kRacing, [] {
     std::optional<CancelScope> scope(WithCancel(Context()));
-    Caller caller([context = scope->context()] {
+    JoiningThread caller([context = scope->context()] {
       CancelScope below = WithCancel(context);
       context.AwaitDone();
       EXPECT_EQ(context.cause(), kDropped);
@@ -515,7 +516,7 @@ TEST(CancelSimTest, AnAssignmentEndsTheOldContextAlone) {
     CancelScope scope = WithCancel(Context());
     const Context old = scope.context();
     Trace trace;
-    Caller caller([&] {
+    JoiningThread caller([&] {
       CancelScope below = WithCancel(old);
       DoneCallback callback = Register(below.context(), trace);
       old.AwaitDone();
@@ -535,7 +536,7 @@ TEST(StopTokenSimTest, AskedForWhileTheContextEndsIsStopped) {
     CancelScope scope = WithCancel(Context());
     std::stop_token token;
     {
-      Caller caller([&] { token = scope.context().stop_token(); });
+      JoiningThread caller([&] { token = scope.context().stop_token(); });
       scope.Cancel();
     }
     EXPECT_TRUE(token.stop_requested());
@@ -549,7 +550,8 @@ TEST(OnDoneSimTest, WhatIsRegisteredWhileTheContextEndsRunsOnce) {
     Trace trace;
     DoneCallback callback;
     {
-      Caller caller([&] { callback = Register(scope.context(), trace); });
+      JoiningThread caller(
+          [&] { callback = Register(scope.context(), trace); });
       scope.Cancel();
     }
     EXPECT_TRUE(trace.HasRun());
@@ -568,7 +570,7 @@ TEST(OnDoneSimTest, ItRunsBeforeTheCallThatEndsTheContextReturns) {
         EXPECT_EQ(trace.ends.Read(), 1);
       }
     };
-    Caller caller([&] { cancel(kOne); });
+    JoiningThread caller([&] { cancel(kOne); });
     cancel(kTwo);
   });
 }
@@ -578,7 +580,7 @@ TEST(OnDoneSimTest, TheEndOfAHandleWaitsForWhatRuns) {
     CancelScope scope = WithCancel(Context());
     Trace trace;
     std::optional<DoneCallback> callback(Register(scope.context(), trace));
-    Caller caller([&] { scope.Cancel(); });
+    JoiningThread caller([&] { scope.Cancel(); });
     callback.reset();
     // Whatever still ran would race with these.
     (void)trace.HasRun();
@@ -597,7 +599,7 @@ TEST(OnDoneSimTest, TheEndOfAHandleAnnouncesThatItWaits) {
       runs.Open();
       may_end.Pass();
     });
-    Caller canceller([&] { scope.Cancel(); });
+    JoiningThread canceller([&] { scope.Cancel(); });
     runs.Pass();
     {
       ElasticPool pool({.workers = 1});
@@ -615,7 +617,7 @@ TEST(OnDoneSimTest, AnAssignmentToAHandleWaitsToo) {
     Trace next;
     DoneCallback callback = Register(scope.context(), old);
     {
-      Caller caller([&] { scope.Cancel(); });
+      JoiningThread caller([&] { scope.Cancel(); });
       callback = Register(scope.context(), next);
       EXPECT_EQ(old.ends.Read(), 1);
     }
@@ -634,7 +636,7 @@ TEST(OnDoneSimTest, ACallbackMayDestroyItsOwnHandle) {
       callback.reset();
       ran = true;
     });
-    Caller caller([&] { scope.Cancel(kOne); });
+    JoiningThread caller([&] { scope.Cancel(kOne); });
     scope.Cancel(kTwo);
     caller.Join();
     EXPECT_TRUE(ran);
@@ -649,7 +651,7 @@ TEST(OnDoneSimTest, ACallbackMayOverwriteItsOwnHandle) {
     DoneCallback callback;
     callback = scope.context().OnDone(
         [&] { callback = Register(scope.context(), inner); });
-    Caller caller([&] { scope.Cancel(kOne); });
+    JoiningThread caller([&] { scope.Cancel(kOne); });
     scope.Cancel(kTwo);
     caller.Join();
     EXPECT_TRUE(inner.HasRun());
@@ -661,13 +663,14 @@ TEST(OnDoneSimTest, ACallbackMayOverwriteItsOwnHandle) {
 TEST(OnDoneSimTest, ACallbackMayDestroyAllThatKeepsItsContext) {
   ExploreAll(Time::kRacing, [] {
     auto owner = std::make_unique<Owner>(Context());
-    sync::Shared<int> ends;
+    sync::RaceChecked<int> ends;
     owner->callback = owner->scope.context().OnDone(
         [&owner, end = AtEnd([&ends] { ++ends.Write(); })] { owner.reset(); });
     {
       CancelScope* const scope = &owner->scope;
-      Caller holds([context = scope->context()] { context.AwaitDone(); });
-      Caller cancels([scope] { scope->Cancel(); });
+      JoiningThread holds(
+          [context = scope->context()] { context.AwaitDone(); });
+      JoiningThread cancels([scope] { scope->Cancel(); });
     }
     EXPECT_EQ(owner, nullptr);
     EXPECT_EQ(ends.Read(), 1);
@@ -688,7 +691,7 @@ TEST(OnDoneSimTest, ACallbackMayDestroyTheHandleOfTheNext) {
       EXPECT_EQ(after.ends.Read(), 1);
     });
     next = Register(scope.context(), after);
-    Caller caller([&] { scope.Cancel(kOne); });
+    JoiningThread caller([&] { scope.Cancel(kOne); });
     scope.Cancel(kTwo);
     caller.Join();
     EXPECT_FALSE(after.HasRun());
@@ -705,7 +708,7 @@ TEST(OnDoneSimTest, HandlesGoWhileAnotherOnesCallbackIsStuck) {
     std::optional<DoneCallback> previous(Register(scope.context(), before));
     DoneCallback slow = scope.context().OnDone([&] { release.Pass(); });
     std::optional<DoneCallback> next(Register(scope.context(), after));
-    Caller caller([&] { scope.Cancel(); });
+    JoiningThread caller([&] { scope.Cancel(); });
     // Neither waits for the one between.
     previous.reset();
     next.reset();
@@ -725,7 +728,7 @@ TEST(OnDoneSimTest, TheEndOfAScopeWaitsForNoCallbackOfAnotherThread) {
       running.Open();
       release.Pass();
     });
-    Caller caller([&] { parent.Cancel(); });
+    JoiningThread caller([&] { parent.Cancel(); });
     running.Pass();
     child.reset();
     release.Open();
@@ -737,7 +740,7 @@ TEST(OnDoneSimTest, OneContextsCallbacksRunInOrderOneAfterAnother) {
     CancelScope parent = WithCancel(Context());
     CancelScope child = WithCancel(parent.context());
     // A race if two threads share the callbacks of a context.
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     std::vector<DoneCallback> callbacks;
     for (int i = 0; i < 3; ++i) {
       callbacks.push_back(child.context().OnDone([&order, i] {
@@ -746,7 +749,7 @@ TEST(OnDoneSimTest, OneContextsCallbacksRunInOrderOneAfterAnother) {
       }));
     }
     {
-      Caller caller([&] { child.Cancel(kTwo); });
+      JoiningThread caller([&] { child.Cancel(kTwo); });
       parent.Cancel(kOne);
     }
     EXPECT_EQ(order.Read(), (std::vector<int>{0, 1, 2}));
@@ -764,7 +767,7 @@ TEST(OnDoneSimTest, AParentsCallbacksRunBeforeThoseOfTheChildrenThatEndWithIt) {
       }
     });
     DoneCallback second = Register(parent.context(), of_parent);
-    Caller caller([&] { child.Cancel(kTwo); });
+    JoiningThread caller([&] { child.Cancel(kTwo); });
     parent.Cancel(kOne);
   });
 }
@@ -779,7 +782,7 @@ TEST(OnDoneSimTest, ACallbackMayCancelItsParent) {
     DoneCallback callback =
         child.context().OnDone([&] { by_callback = parent.Cancel(kThree); });
     {
-      Caller caller([&] { by_caller = parent.Cancel(kOne); });
+      JoiningThread caller([&] { by_caller = parent.Cancel(kOne); });
       by_child = child.Cancel(kTwo);
     }
     EXPECT_NE(by_caller, by_callback);
@@ -803,7 +806,7 @@ TEST(OnDoneSimTest, TwoCallbacksMayCancelEachOthersContexts) {
       of_two.Run();
     });
     {
-      Caller caller([&] { one.Cancel(kOne); });
+      JoiningThread caller([&] { one.Cancel(kOne); });
       two.Cancel(kTwo);
     }
     EXPECT_TRUE(of_one.HasRun());
@@ -824,7 +827,7 @@ TEST(OnDoneSimTest, NoLockIsHeldWhereTheUsersCodeRuns) {
     std::optional<DoneCallback> callback(
         context.OnDone([use, end = AtEnd(use)] { use(); }));
     {
-      Caller caller([&] { scope.Cancel(); });
+      JoiningThread caller([&] { scope.Cancel(); });
       callback.reset();
     }
     EXPECT_TRUE(used == 1 || used == 2) << used;
@@ -846,7 +849,7 @@ TEST(OnDoneSimTest, RegistrationWithdrawalAndEndAllRace) {
     std::optional<CancelScope> scope(WithCancel(Context()));
     std::array<Trace, 2> traces;
     {
-      Caller caller([&, context = scope->context()] {
+      JoiningThread caller([&, context = scope->context()] {
         ComeAndGo(context, traces[0], traces[1]);
       });
       scope.reset();
@@ -859,8 +862,8 @@ TEST(OnDoneSimTest, RegistrationWithdrawalAndEndAllRace) {
     const Context context = scope->context();
     std::array<Trace, 4> traces;
     {
-      Caller first([&] { ComeAndGo(context, traces[0], traces[1]); });
-      Caller second([&] { ComeAndGo(context, traces[2], traces[3]); });
+      JoiningThread first([&] { ComeAndGo(context, traces[0], traces[1]); });
+      JoiningThread second([&] { ComeAndGo(context, traces[2], traces[3]); });
       scope.reset();
     }
     for (const Trace& trace : traces) {
@@ -878,7 +881,7 @@ TEST(OnDoneSimTest, WakesWhoeverWaitsOnAConditionVariable) {
     const Context& context = scope.context();
     sync::Mutex mutex;
     sync::CondVar changed;
-    Caller caller([&] { scope.Cancel(); });
+    JoiningThread caller([&] { scope.Cancel(); });
     ContextWait wait(context, mutex, changed);
     sync::MutexLock lock(&mutex);
     while (!context.done()) wait.Block();
@@ -893,11 +896,11 @@ TEST(OnDoneSimTest, WakesTheOneOfSeveralWhoWaits) {
     sync::Mutex mutex;
     sync::CondVar changed;
     bool open = false;
-    Caller other([&] {
+    JoiningThread other([&] {
       sync::MutexLock lock(&mutex);
       while (!open) changed.Wait(&mutex);
     });
-    Caller canceller([&] { scope.Cancel(); });
+    JoiningThread canceller([&] { scope.Cancel(); });
     {
       ContextWait wait(context, mutex, changed);
       sync::MutexLock lock(&mutex);
@@ -917,7 +920,7 @@ TEST(ContextWaitSimTest, IsWokenNoMoreOnceItIsGone) {
   };
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&] { scope.Cancel(); });
+    JoiningThread canceller([&] { scope.Cancel(); });
     auto waiter = std::make_unique<Waiter>();
     {
       ContextWait wait(scope.context(), waiter->mutex, waiter->changed);
@@ -929,7 +932,7 @@ TEST(ContextWaitSimTest, IsWokenNoMoreOnceItIsGone) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
     auto waiter = std::make_unique<Waiter>();
-    Caller canceller([&] { scope.Cancel(); });
+    JoiningThread canceller([&] { scope.Cancel(); });
     {
       ContextWait wait(scope.context(), waiter->mutex, waiter->changed);
     }
@@ -954,7 +957,7 @@ TEST(ContextWaitSimTest, GoesAfterOthersWhosePlaceIsUsedAgain) {
     second.emplace(context, mutex, changed);
     first.reset();
     second.reset();
-    Caller canceller([&] { scope.Cancel(); });
+    JoiningThread canceller([&] { scope.Cancel(); });
     sync::MutexLock lock(&mutex);
     while (!context.done()) wait.Block();
   });
@@ -971,8 +974,8 @@ TEST(ContextWaitSimTest, TheEndWakesEachOfSeveral) {
       sync::MutexLock lock(&mutex);
       while (!context.done()) wait.Block();
     };
-    Caller first(wait_for_it);
-    Caller second(wait_for_it);
+    JoiningThread first(wait_for_it);
+    JoiningThread second(wait_for_it);
     scope.Cancel();
   });
 }
@@ -980,7 +983,7 @@ TEST(ContextWaitSimTest, TheEndWakesEachOfSeveral) {
 TEST(WaitSimTest, TheEndWakesAllWhoAwaitIt) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
-    Caller caller([&] {
+    JoiningThread caller([&] {
       scope.context().AwaitDone();
       EXPECT_TRUE(scope.context().done());
     });
@@ -989,9 +992,9 @@ TEST(WaitSimTest, TheEndWakesAllWhoAwaitIt) {
   ExploreAll(Time::kRacing, [] {
     CancelScope scope = WithCancel(Context());
     CancelScope child = WithCancel(scope.context());
-    Caller first([&] { scope.context().AwaitDone(); });
-    Caller second([&] { scope.context().AwaitDone(); });
-    Caller third([&] {
+    JoiningThread first([&] { scope.context().AwaitDone(); });
+    JoiningThread second([&] { scope.context().AwaitDone(); });
+    JoiningThread third([&] {
       child.context().AwaitDone();
       EXPECT_TRUE(scope.context().done());
     });
@@ -1010,8 +1013,8 @@ TEST(WaitSimTest, AwaitDoneUntilIsWokenOrLate) {
         EXPECT_GE(sync::Now(), until);
       }
     };
-    Caller first(wait);
-    Caller second(wait);
+    JoiningThread first(wait);
+    JoiningThread second(wait);
     sync::SleepFor(kTick);
     scope.Cancel();
   };
@@ -1022,7 +1025,7 @@ TEST(WaitSimTest, AwaitDoneUntilIsWokenOrLate) {
 TEST(WaitSimTest, AwaitDoneUntilIsWokenAtOnce) {
   ExploreAll(Time::kQuiescent, [] {
     CancelScope scope = WithCancel(Context());
-    Caller caller([&] {
+    JoiningThread caller([&] {
       const absl::Time until = sync::Now() + absl::Hours(1);
       EXPECT_TRUE(scope.context().AwaitDoneUntil(until));
       EXPECT_EQ(SteadyTime::Now(), SteadyTime());
@@ -1071,8 +1074,8 @@ TEST(WaitSimTest, SleepForIsWokenByCancelAtOnce) {
       EXPECT_EQ(sync::Now() - start, kTick);
       EXPECT_TRUE(absl::IsCancelled(scope.context().status()));
     };
-    Caller first(sleep);
-    Caller second(sleep);
+    JoiningThread first(sleep);
+    JoiningThread second(sleep);
     sync::SleepFor(kTick);
     parent.Cancel();
   });
@@ -1086,8 +1089,8 @@ TEST(WaitSimTest, SleepForTakesAsLongAsItSays) {
       EXPECT_TRUE(context.SleepFor(ticks * kTick).ok());
       EXPECT_EQ(sync::Now() - start, ticks * kTick);
     };
-    Caller on_default([&] { sleep(Context(), 1); });
-    Caller on_other([&] { sleep(scope.context(), 2); });
+    JoiningThread on_default([&] { sleep(Context(), 1); });
+    JoiningThread on_other([&] { sleep(scope.context(), 2); });
     sleep(WithoutCancel(scope.context()), 3);
   });
 }
@@ -1104,8 +1107,8 @@ TEST(WaitSimTest, SleepForIsNeverOverTooEarly) {
         EXPECT_EQ(status, scope.context().status());
       }
     };
-    Caller first(sleep);
-    Caller second([&] {
+    JoiningThread first(sleep);
+    JoiningThread second([&] {
       sync::SleepFor(kTick);
       scope.Cancel();
     });
@@ -1128,8 +1131,8 @@ TEST(DeadlineSimTest, ComesOnTime) {
       EXPECT_EQ(context.cause(), cause);
       EXPECT_TRUE(absl::IsDeadlineExceeded(context.status()));
     };
-    Caller first([&] { wait(early.context(), 1, kOne); });
-    Caller second([&] { wait(late.context(), 2, kTwo); });
+    JoiningThread first([&] { wait(early.context(), 1, kOne); });
+    JoiningThread second([&] { wait(late.context(), 2, kTwo); });
     EXPECT_TRUE(
         absl::IsDeadlineExceeded(below.context().SleepFor(absl::Hours(1))));
     wait(below.context(), 2, kTwo);
@@ -1173,7 +1176,7 @@ TEST(DeadlineSimTest, IsTakenBackByTheParentsEnd) {
     CancelScope parent = WithCancel(Context());
     std::optional<CancelScope> child;
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         child.emplace(WithTimeout(parent.context(), absl::Hours(1), kTwo));
       });
       parent.Cancel(kOne);
@@ -1192,8 +1195,8 @@ TEST(DeadlineSimTest, ComesWhileEverythingIsDestroyed) {
     std::optional<CancelScope> child(WithTimeout(parent->context(), kTick));
     Trace trace;
     std::optional<DoneCallback> callback(Register(child->context(), trace));
-    Caller first([&] { parent.reset(); });
-    Caller second([&] { callback.reset(); });
+    JoiningThread first([&] { parent.reset(); });
+    JoiningThread second([&] { callback.reset(); });
     child.reset();
   });
 }
@@ -1259,7 +1262,7 @@ TEST(DeadlineSimTest, TwoOfThemAndACancelRace) {
     CancelScope child = WithTimeout(parent.context(), kTick, kTwo);
     bool cancelled = false;
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         sync::SleepFor(kTick);
         cancelled = parent.Cancel(kThree);
       });
@@ -1427,7 +1430,7 @@ TEST(WallClockSimTest, ATimeoutIsAsLongAsItSaysWhenTheClockIsSet) {
   for (const absl::Duration shift : {absl::Hours(1), -absl::Hours(1)}) {
     ExploreAll(Time::kQuiescent, [shift] {
       const SteadyTime start = SteadyTime::Now();
-      Caller person([shift] { sync::ShiftWallClock(shift); });
+      JoiningThread person([shift] { sync::ShiftWallClock(shift); });
       const CancelScope scope = WithTimeout(Context(), kTick, kOne);
       scope.context().AwaitDone();
       EXPECT_EQ(SteadyTime::Now() - start, kTick);
@@ -1461,7 +1464,7 @@ TEST(WallClockSimTest, APauseMakesNoDeadlineLate) {
   ExploreMany(Time::kRacing, [] {
     const absl::Time start = sync::Now();
     const CancelScope parent = WithDeadline(Context(), start + 3 * kTick, kOne);
-    Caller other([] { sync::SleepFor(kTick); });
+    JoiningThread other([] { sync::SleepFor(kTick); });
     const CancelScope child =
         WithDeadline(parent.context(), start + 2 * kTick, kTwo);
     EXPECT_EQ(child.context().deadline(), start + 2 * kTick);
@@ -1496,7 +1499,7 @@ TEST(FinalSimTest, AllBelowAreDoneWhenACancelReturns) {
     while (static_cast<int>(below.size()) < depth) {
       below.push_back(WithCancel(below.back().context()));
     }
-    Caller other([&] { child.Cancel(kOne); });
+    JoiningThread other([&] { child.Cancel(kOne); });
     (same ? child : parent).Cancel(kTwo);
     for (const CancelScope& scope : below) {
       EXPECT_TRUE(scope.context().done());
@@ -1514,7 +1517,7 @@ TEST(FinalSimTest, AllBelowAreDoneWhenACancelReturnsThoughADeadlineEndsThem) {
     CancelScope child = WithTimeout(parent.context(), kTick, kOne);
     CancelScope grandchild = WithCancel(child.context());
     CancelScope last = WithCancel(grandchild.context());
-    Caller waiter([&] { last.context().AwaitDone(); });
+    JoiningThread waiter([&] { last.context().AwaitDone(); });
     sync::SleepFor(kTick);
     parent.Cancel(kTwo);
     EXPECT_TRUE(grandchild.context().done());
@@ -1528,7 +1531,7 @@ TEST(AnyOfSimTest, IsDoneWhenACancelOfOneReturns) {
     CancelScope second = WithCancel(Context());
     const CancelScope either = WithAnyOf({first.context(), second.context()});
     const CancelScope below = WithCancel(either.context());
-    Caller other([&] { first.Cancel(kOne); });
+    JoiningThread other([&] { first.Cancel(kOne); });
     second.Cancel(kTwo);
     EXPECT_TRUE(either.context().done());
     EXPECT_TRUE(below.context().done());
@@ -1591,7 +1594,7 @@ TEST(AnyOfSimTest, TwoOfTheSameTwoEndWithBoth) {
     const CancelScope one = WithAnyOf({first.context(), second.context()});
     const CancelScope two = WithAnyOf({second.context(), first.context()});
     const CancelScope both = WithAnyOf({one.context(), two.context()});
-    Caller other([&] {
+    JoiningThread other([&] {
       first.Cancel(kOne);
       EXPECT_TRUE(both.context().done());
     });
@@ -1611,9 +1614,9 @@ TEST(AnyOfSimTest, IsDestroyedWhileTheOthersEnd) {
     Trace trace;
     DoneCallback callback = Register(either->context(), trace);
     {
-      Caller one([&] { first.Cancel(kOne); });
-      Caller two([&] { second.reset(); });
-      Caller three([&] { either.reset(); });
+      JoiningThread one([&] { first.Cancel(kOne); });
+      JoiningThread two([&] { second.reset(); });
+      JoiningThread three([&] { either.reset(); });
     }
     callback = DoneCallback();
     (void)trace.HasRun();
@@ -1623,7 +1626,7 @@ TEST(AnyOfSimTest, IsDestroyedWhileTheOthersEnd) {
 // Counts those that live.
 class Counted {
  public:
-  explicit Counted(sync::Shared<int>* alive) : alive_(alive) {
+  explicit Counted(sync::RaceChecked<int>* alive) : alive_(alive) {
     ++alive_->Write();
   }
   Counted(Counted&& other) noexcept
@@ -1635,7 +1638,7 @@ class Counted {
   bool lives() const { return alive_ != nullptr; }
 
  private:
-  sync::Shared<int>* alive_;
+  sync::RaceChecked<int>* alive_;
 };
 
 struct Key {
@@ -1644,14 +1647,14 @@ struct Key {
 
 TEST(ValueSimTest, LivesAsLongAsAnyContextThatHasIt) {
   ExploreAll(Time::kRacing, [] {
-    sync::Shared<int> alive;
+    sync::RaceChecked<int> alive;
     {
       std::optional<CancelScope> scope;
       {
         const Context context = WithValue<Key>(Context(), Counted(&alive));
         scope.emplace(WithCancel(context));
       }
-      Caller caller([context = scope->context()] {
+      JoiningThread caller([context = scope->context()] {
         EXPECT_TRUE(context.value<Key>()->lives());
       });
       const Context shield = WithoutCancel(scope->context());
@@ -1666,7 +1669,7 @@ TEST(ShieldSimTest, OutlivesTheEndOfItsParent) {
   ExploreAll(Time::kRacing, [] {
     CancelScope parent = WithCancel(Context());
     {
-      Caller caller([&] {
+      JoiningThread caller([&] {
         CancelScope shield = WithCancel(WithoutCancel(parent.context()));
         parent.context().AwaitDone();
         EXPECT_FALSE(shield.context().done());

@@ -21,8 +21,8 @@ namespace cohort {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
 using ::cohort::testing::ContextOf;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kCause = absl::AbortedError("because");
 
@@ -68,7 +68,7 @@ TEST(ContextTest, ExactlyOneOfManyCancelsDoesItAndGivesTheCause) {
     std::atomic<int> ready{0};
     std::atomic<int> winner{-1};
     {
-      std::optional<Caller> callers[4];
+      std::optional<JoiningThread> callers[4];
       for (int i = 0; i < 4; ++i) {
         callers[i].emplace([&, i] {
           const absl::Status cause = absl::AbortedError(std::to_string(i));
@@ -200,7 +200,7 @@ TEST(ContextTest, WhatHappenedBeforeCancelIsVisibleToWhoeverSeesTheEnd) {
       CancelScope scope = WithCancel(Context());
       CancelScope child = WithCancel(scope.context());
       int value = 0;
-      Caller caller([&] {
+      JoiningThread caller([&] {
         value = 7;
         scope.Cancel();
       });
@@ -274,7 +274,7 @@ TEST(AwaitTest, B26_NoWakeUpIsLost) {
   std::optional<CancelScope> scope;
   std::atomic<int> round{-1};
   std::atomic<int> ended{-1};
-  Caller waiter([&] {
+  JoiningThread waiter([&] {
     for (int i = 0; i < kRounds; ++i) {
       Await([&] { return round == i; });
       if (i % 2 == 0) {
@@ -407,7 +407,7 @@ TEST(ValueTest, TwoKeysOfOneTypeAreTwoValuesInAnyOrder) {
 
 TEST(ValueTest, IsReadFromManyThreadsWhileContextsComeAndGo) {
   const Context base = WithValue<Name>(Context(), "Ada");
-  std::optional<Caller> callers[3];
+  std::optional<JoiningThread> callers[3];
   for (auto& caller : callers) {
     caller.emplace([&base] {
       for (int i = 0; i < 1000; ++i) {

@@ -20,9 +20,9 @@ namespace {
 
 using ::cohort::testing::Await;
 using ::cohort::testing::CallAtDeadline;
-using ::cohort::testing::Caller;
 using ::cohort::testing::ContextOf;
 using ::cohort::testing::Expiring;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kCause = absl::AbortedError("because");
 
@@ -237,7 +237,7 @@ TEST(DeadlineTest, ManyRaceWithTheEndOfTheirParent) {
           WithTimeout(parent->context(), absl::Microseconds(20 * i)));
       callbacks.push_back(children.back().context().OnDone([&ran] { ++ran; }));
     }
-    Caller canceller([&parent] { parent.reset(); });
+    JoiningThread canceller([&parent] { parent.reset(); });
     for (const CancelScope& child : children) child.context().AwaitDone();
     Await([&ran] { return ran == 10; });
   }

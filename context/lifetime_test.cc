@@ -19,8 +19,8 @@ namespace {
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
 using ::cohort::testing::CallAtDeadline;
-using ::cohort::testing::Caller;
 using ::cohort::testing::Expiring;
+using ::cohort::testing::JoiningThread;
 
 // All that keeps a context alive.
 struct Owner {
@@ -194,7 +194,7 @@ TEST(LifetimeTest, AnotherThreadMayDestroyEverythingAfterTheCallback) {
     owner->first = owner->scope.context().OnDone([&ran] { ran = true; });
     // Not the scope itself, in which Cancel runs.
     DoneCallback handle = std::move(owner->first);
-    Caller canceller([&owner] { owner->scope.Cancel(); });
+    JoiningThread canceller([&owner] { owner->scope.Cancel(); });
     Await([&ran] { return ran.load(); });
     handle = DoneCallback();
   }
@@ -215,7 +215,7 @@ TEST(LifetimeTest, TheEndOfAHandleWaitsForItsCallbackOnAnotherThread) {
         EXPECT_FALSE(withdrawn);
         ended = true;
       }));
-  Caller canceller([&scope] { scope.Cancel(); });
+  JoiningThread canceller([&scope] { scope.Cancel(); });
   running.WaitForNotification();
   pool.Submit([&] {
     callback.reset();
@@ -236,7 +236,7 @@ TEST(LifetimeTest, AnAssignmentToAHandleWaitsForItsCallbackToo) {
     Await([&] { return pool.stats().blocked == 1 || withdrawn; });
     EXPECT_FALSE(withdrawn);
   });
-  Caller canceller([&scope] { scope.Cancel(); });
+  JoiningThread canceller([&scope] { scope.Cancel(); });
   running.WaitForNotification();
   pool.Submit([&] {
     callback = DoneCallback();
@@ -256,7 +256,7 @@ TEST(LifetimeTest, TheEndOfAHandleWaitsForNoOtherCallback) {
   });
   DoneCallback after = scope.context().OnDone(
       [] { ADD_FAILURE() << "withdrawn before its turn"; });
-  Caller canceller([&scope] { scope.Cancel(); });
+  JoiningThread canceller([&scope] { scope.Cancel(); });
   running.WaitForNotification();
   before = DoneCallback();
   after = DoneCallback();
@@ -272,7 +272,7 @@ TEST(LifetimeTest, TheEndOfAScopeDoesNotWaitForCallbacksOnAnotherThread) {
     running.Notify();
     release.WaitForNotification();
   });
-  Caller canceller([&parent] { parent.Cancel(); });
+  JoiningThread canceller([&parent] { parent.Cancel(); });
   running.WaitForNotification();
   child.reset();
   release.Notify();

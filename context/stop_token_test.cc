@@ -25,8 +25,8 @@ namespace cohort {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
 using ::cohort::testing::ContextOf;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kCause = absl::AbortedError("because");
 
@@ -106,7 +106,7 @@ TEST(WithStopTokenTest, AStopRacesWithTheScopesEnd) {
     std::atomic<int> ran{0};
     DoneCallback callback = context.OnDone([&ran] { ++ran; });
     std::atomic<bool> ready{false};
-    Caller stopper([&] {
+    JoiningThread stopper([&] {
       ready = true;
       source.request_stop();
     });
@@ -132,7 +132,7 @@ TEST(WithStopTokenTest, TheScopesEndWaitsForAStopOnAnotherThread) {
     Await([&] { return pool.stats().blocked == 1 || destroyed; });
     EXPECT_FALSE(destroyed);
   });
-  Caller stopper([&source] { source.request_stop(); });
+  JoiningThread stopper([&source] { source.request_stop(); });
   running.WaitForNotification();
   pool.Submit([&] {
     scope.reset();
@@ -225,7 +225,7 @@ TEST(StopTokenTest, AskedForDuringTheCancellationIsStopped) {
     CancelScope scope = WithCancel(Context());
     std::stop_token token;
     std::atomic<bool> ready{false};
-    Caller asker([&] {
+    JoiningThread asker([&] {
       ready = true;
       token = scope.context().stop_token();
     });

@@ -22,7 +22,7 @@ namespace cohort {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kCause = absl::AbortedError("because");
 
@@ -278,7 +278,7 @@ TEST(TreeTest, ChildrenComeAndGoWhileTheParentEnds) {
     CancelScope parent = WithCancel(Context());
     std::atomic<int> ready{0};
     {
-      std::optional<Caller> callers[3];
+      std::optional<JoiningThread> callers[3];
       for (auto& caller : callers) {
         caller.emplace([&] {
           ++ready;
@@ -321,11 +321,11 @@ TEST(TreeTest, TheLastReferenceGoesWhileTheParentEnds) {
       ++ready;
       Await([&ready] { return ready == 3; });
     };
-    Caller first([&] {
+    JoiningThread first([&] {
       start();
       child.reset();
     });
-    Caller second([&] {
+    JoiningThread second([&] {
       start();
       grandchild.reset();
     });

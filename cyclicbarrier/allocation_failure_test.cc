@@ -16,14 +16,14 @@ namespace {
 
 using ::cohort::testing::AllocationFault;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 // A round of two passes.
 void ExpectUsable(CyclicBarrier& barrier) {
   EXPECT_EQ(barrier.waiting(), 0);
   EXPECT_FALSE(barrier.broken());
-  Caller other([&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
+  JoiningThread other([&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
   EXPECT_TRUE(barrier.Await(Context()).ok());
 }
 
@@ -33,7 +33,7 @@ TEST(CyclicBarrierAllocationFailure, AnAwaitThatIsLetThrough) {
       int rounds = 0;
       CyclicBarrier barrier(2, [&rounds] { ++rounds; });
       CancelScope alone = WithCancel(Context());
-      Caller other([&] {
+      JoiningThread other([&] {
         if (comes_first) {
           Await(
               [&] { return barrier.waiting() == 1 || alone.context().done(); });
@@ -66,7 +66,7 @@ TEST(CyclicBarrierAllocationFailure, AnAwaitThatGivesUp) {
     CyclicBarrier barrier(2);
     CancelScope scope = WithCancel(Context());
     CancelScope returned = WithCancel(Context());
-    Caller canceller([&] {
+    JoiningThread canceller([&] {
       Await(
           [&] { return barrier.waiting() == 1 || returned.context().done(); });
       scope.Cancel();
@@ -109,7 +109,7 @@ TEST(CyclicBarrierAllocationFailure, AnActionThatFails) {
       return fails ? absl::DataLossError("the action failed, for the test")
                    : absl::OkStatus();
     });
-    Caller other([&] { EXPECT_FALSE(barrier.Await(Context()).ok()); });
+    JoiningThread other([&] { EXPECT_FALSE(barrier.Await(Context()).ok()); });
     Await([&] { return barrier.waiting() == 1; });
     (void)fault.Strikes(
         [&barrier] { EXPECT_FALSE(barrier.Await(Context()).ok()); });

@@ -44,30 +44,30 @@ concept BarrierAction = std::invocable<F&> &&
 // of its parties gets an index, or each gets an error, and the barrier is
 // broken.
 //
-// Blocks?        Await does, until all have arrived and the action has ended;
-//                it announces it with a BlockingScope. Nothing else does.
-// Cancellation?  A party that has arrived, and whose context ends, returns at
-//                once and breaks the round, also while another one runs the
-//                action. A Cancel that has returned is final: no arrival and no
-//                end of an action after it lets that party through, and the
-//                action is not run for its round. The party that runs it
-//                finishes it first, and is then let through with the others. A
-//                thread that has not arrived, because its context was done
-//                before or while the action of the round before ran, breaks
-//                nothing.
-// Order?         Parties leave in any order. Who comes while the action runs is
-//                of a later round, and waits for its beginning.
-// On error?      A broken round is ABORTED, with the reason in its text. Whose
-//                own context has ended gets the cause instead, and whoever ran
-//                the action what that returned; an exception that leaves it is
-//                kInternal. From then on Await fails with the same ABORTED,
-//                until Reset. If there is no memory for a wait, Await throws
-//                std::bad_alloc, and has not arrived.
-// Thread safety  All methods, from any thread. One action runs at a time.
-// Memory order   What happened before an Await is visible to the action of its
-//                round, and that, to whoever returns an index from that round.
-// Destruction    Dies while somebody waits, unless the process exits. No call
-//                may be under way.
+// Blocks?         Await does, until all have arrived and the action has ended;
+//                 it announces it with a BlockingScope. Nothing else does.
+// Cancellation?   A party that has arrived, and whose context ends, returns at
+//                 once and breaks the round, also while another one runs the
+//                 action. A Cancel that has returned is final: no arrival and
+//                 no end of an action after it lets that party through, and the
+//                 action is not run for its round. The party that runs it
+//                 finishes it first, and is then let through with the others. A
+//                 thread that has not arrived, because its context was done
+//                 before or while the action of the round before ran, breaks
+//                 nothing.
+// Order?          Parties leave in any order. Who comes while the action runs
+//                 is of a later round, and waits for its beginning.
+// On error?       A broken round is ABORTED, with the reason in its text. Whose
+//                 own context has ended gets the cause instead, and whoever ran
+//                 the action what that returned; an exception that leaves it is
+//                 kInternal. From then on Await fails with the same ABORTED,
+//                 until Reset. If there is no memory for a wait, Await throws
+//                 std::bad_alloc, and has not arrived.
+// Thread safety   All methods, from any thread. One action runs at a time.
+// Memory ordering What happened before an Await is visible to the action of its
+//                 round, and that, to whoever returns an index from that round.
+// Destruction     Dies while somebody waits, unless the process exits. No call
+//                 may be under way.
 //
 // Fewer parties than one, a null action, and Await inside the action are
 // contract violations, and die. More threads may await than there are parties.

@@ -17,7 +17,7 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -26,7 +26,7 @@ namespace cohort::cyclicbarrier {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -69,7 +69,7 @@ class Two {
   absl::Status Act() {
     EXPECT_EQ(++acting_, 1);
     ++acted_.Write();
-    sync::Point("acting");
+    sync::SchedulePoint("acting");
     --acting_;
     return failures_-- > 0 ? Failure() : absl::OkStatus();
   }
@@ -77,17 +77,18 @@ class Two {
   int failures_;
   CyclicBarrier barrier_;
   sync::Atomic<int> acting_ = 0;
-  sync::Shared<int> acted_;
+  sync::RaceChecked<int> acted_;
   std::array<sync::Atomic<int>, 2> left_;
 };
 
 TEST(CyclicBarrierSimTest, WhatEachDidBeforeIsVisibleToAllAfter) {
   sim::Explore({.schedules = 3000}, [] {
     constexpr int kParties = 3;
-    std::array<sync::Shared<int>, kParties> parts;
-    sync::Shared<int> sum(0);
+    std::array<sync::RaceChecked<int>, kParties> parts;
+    sync::RaceChecked<int> sum(0);
     CyclicBarrier barrier(kParties, [&] {
-      for (const sync::Shared<int>& part : parts) sum.Write() += part.Read();
+      for (const sync::RaceChecked<int>& part : parts)
+        sum.Write() += part.Read();
     });
     const auto run = [&](size_t self) {
       int indices = 0;
@@ -101,8 +102,8 @@ TEST(CyclicBarrierSimTest, WhatEachDidBeforeIsVisibleToAllAfter) {
       EXPECT_GE(indices, 0);
       EXPECT_LE(indices, 4);
     };
-    Caller one([&] { run(1); });
-    Caller two([&] { run(2); });
+    JoiningThread one([&] { run(1); });
+    JoiningThread two([&] { run(2); });
     run(0);
   });
 }
@@ -111,7 +112,7 @@ TEST(CyclicBarrierSimTest, B61_MoreThreadsThanParties) {
   sim::Explore({.schedules = 5000}, [] {
     Two barrier;
     {
-      std::deque<Caller> callers;
+      std::deque<JoiningThread> callers;
       for (int i = 0; i < 4; ++i) {
         callers.emplace_back(
             [&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
@@ -130,7 +131,7 @@ TEST(CyclicBarrierSimTest, TheNextRoundDoesNotTakeFromTheLast) {
       }
     };
     {
-      Caller other(three);
+      JoiningThread other(three);
       three();
     }
     EXPECT_EQ(barrier.Passed(), 3);
@@ -141,7 +142,7 @@ TEST(CyclicBarrierSimTest, B59_AnActionThatFailsReleasesAll) {
   sim::Explore({.schedules = 3000}, [] {
     Two barrier(1);
     absl::Status theirs;
-    Caller other([&] { theirs = barrier.Await(Context()).status(); });
+    JoiningThread other([&] { theirs = barrier.Await(Context()).status(); });
     const absl::Status ours = barrier.Await(Context()).status();
     other.Join();
     EXPECT_EQ(absl::IsAborted(ours), absl::IsDataLoss(theirs));
@@ -157,7 +158,7 @@ TEST(CyclicBarrierSimTest, B59_AnActionThatThrowsReleasesAll) {
   sim::Explore({.schedules = 3000}, [] {
     CyclicBarrier barrier(2, [] { throw std::runtime_error("boom"); });
     absl::Status theirs;
-    Caller other([&] { theirs = barrier.Await(Context()).status(); });
+    JoiningThread other([&] { theirs = barrier.Await(Context()).status(); });
     const absl::Status ours = barrier.Await(Context()).status();
     other.Join();
     EXPECT_EQ(absl::IsAborted(ours), absl::IsInternal(theirs));
@@ -174,14 +175,14 @@ void OneGivesUp(const Context& context, absl::FunctionRef<void()> meanwhile) {
   Two barrier;
   CancelScope alone = WithCancel(Context());
   absl::Status theirs;
-  Caller other([&] {
+  JoiningThread other([&] {
     theirs = barrier.Await(context).status();
     if (!theirs.ok()) {
       EXPECT_EQ(theirs, Cause());
       alone.Cancel(absl::NotFoundError("alone"));
     }
   });
-  Caller party([&] {
+  JoiningThread party([&] {
     const absl::Status ours = barrier.Await(alone.context()).status();
     EXPECT_TRUE(ours.ok() || absl::IsAborted(ours) || absl::IsNotFound(ours));
   });
@@ -212,7 +213,7 @@ void TheOtherComesAfterACancel() {
   CancelScope alone = WithCancel(Context());
   int acted = 0;
   CyclicBarrier barrier(2, [&acted] { ++acted; });
-  Caller cancelled([&] {
+  JoiningThread cancelled([&] {
     EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
     alone.Cancel(absl::NotFoundError("alone"));
   });
@@ -231,7 +232,7 @@ TEST(CyclicBarrierSimTest, TheActionLetsNobodyThroughAfterACancel) {
   sim::Explore({.schedules = 3000}, [] {
     CancelScope scope = WithCancel(Context());
     CyclicBarrier barrier(2, [&scope] { scope.Cancel(Cause()); });
-    Caller cancelled(
+    JoiningThread cancelled(
         [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
     Await([&] { return barrier.waiting() == 1; });
     EXPECT_TRUE(absl::IsAborted(barrier.Await(Context()).status()));
@@ -244,7 +245,7 @@ TEST(CyclicBarrierSimTest, WhoActsIsLetThroughWithAllOthers) {
   sim::Explore({.schedules = 3000}, [] {
     CancelScope scope = WithCancel(Context());
     CyclicBarrier barrier(2, [&scope] { scope.Cancel(Cause()); });
-    Caller first([&] { EXPECT_EQ(*barrier.Await(Context()), 0); });
+    JoiningThread first([&] { EXPECT_EQ(*barrier.Await(Context()), 0); });
     Await([&] { return barrier.waiting() == 1; });
     EXPECT_EQ(*barrier.Await(scope.context()), 1);
   });
@@ -258,8 +259,8 @@ TEST(CyclicBarrierSimTest, AllWhoseContextEndsAreToldWhy) {
     const auto await = [&] {
       EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
     };
-    Caller one(await);
-    Caller two(await);
+    JoiningThread one(await);
+    JoiningThread two(await);
     scope.Cancel(Cause());
   });
 }
@@ -273,10 +274,10 @@ TEST(CyclicBarrierSimTest, NobodyWaitsForAnActionInVain) {
       action.context().AwaitDone();
     });
     CancelScope scope = WithCancel(Context());
-    Caller leaves(
+    JoiningThread leaves(
         [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
     Await([&] { return barrier.waiting() == 1; });
-    Caller acts([&] {
+    JoiningThread acts([&] {
       EXPECT_TRUE(absl::IsAborted(barrier.Await(Context()).status()));
     });
     Await([&] { return acting.load(); });
@@ -300,8 +301,8 @@ TEST(CyclicBarrierSimTest, AResetRacesWithARound) {
       }
     };
     {
-      Caller one(until_it_passes);
-      Caller two(until_it_passes);
+      JoiningThread one(until_it_passes);
+      JoiningThread two(until_it_passes);
       barrier.Reset();
     }
     EXPECT_EQ(barrier.Passed(), 1);
@@ -323,9 +324,9 @@ TEST(CyclicBarrierSimTest, CancelResetTimeoutAndFailureInOne) {
       others.Cancel(Cause());
     };
     {
-      Caller first([&] { run(one.context(), two); });
-      Caller second([&] { run(two.context(), one); });
-      Caller canceller([&] { two.Cancel(Cause()); });
+      JoiningThread first([&] { run(one.context(), two); });
+      JoiningThread second([&] { run(two.context(), one); });
+      JoiningThread canceller([&] { two.Cancel(Cause()); });
       barrier.Reset();
     }
     EXPECT_LE(barrier.Passed(), 2);
@@ -356,7 +357,7 @@ TEST(CyclicBarrierProof, TwoPartiesTwoRounds) {
       EXPECT_TRUE(barrier.Await(Context()).ok());
     };
     {
-      Caller other(two);
+      JoiningThread other(two);
       two();
     }
     EXPECT_EQ(barrier.Passed(), 2);
@@ -368,9 +369,9 @@ TEST(CyclicBarrierProof, B61_ThreeThreadsOfTwoParties) {
     Two barrier;
     const auto once = [&] { EXPECT_TRUE(barrier.Await(Context()).ok()); };
     {
-      Caller a(once);
-      Caller b(once);
-      Caller c(once);
+      JoiningThread a(once);
+      JoiningThread b(once);
+      JoiningThread c(once);
       once();
     }
     EXPECT_EQ(barrier.Passed(), 2);
@@ -396,8 +397,8 @@ TEST(CyclicBarrierProof, AResetAndARound) {
       }
     };
     {
-      Caller other(until_it_passes);
-      Caller resets([&] { barrier.Reset(); });
+      JoiningThread other(until_it_passes);
+      JoiningThread resets([&] { barrier.Reset(); });
       until_it_passes();
     }
     EXPECT_EQ(barrier.Passed(), 1);

@@ -28,7 +28,7 @@ namespace cohort::cyclicbarrier {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 absl::Status Cause() { return absl::UnknownError("the test says so"); }
 
@@ -51,7 +51,7 @@ TEST(CyclicBarrierTest, OneIsEnoughForItself) {
 TEST(CyclicBarrierTest, TellsInWhichOrderTheyCame) {
   CyclicBarrier barrier(3);
   for (int round = 0; round < 2; ++round) {
-    std::deque<Caller> others;
+    std::deque<JoiningThread> others;
     for (int i = 0; i < 2; ++i) {
       others.emplace_back([&, i] { EXPECT_EQ(*barrier.Await(Context()), i); });
       Await([&] { return barrier.waiting() == i + 1; });
@@ -66,7 +66,7 @@ TEST(CyclicBarrierTest, TheActionRunsOnceARoundBeforeAnyoneLeaves) {
   constexpr int kRounds = 50;
   int rounds = 0;  // guarded by the barrier
   CyclicBarrier barrier(kParties, [&] { ++rounds; });
-  std::deque<Caller> callers;
+  std::deque<JoiningThread> callers;
   for (int i = 0; i < kParties; ++i) {
     callers.emplace_back([&] {
       for (int round = 1; round <= kRounds; ++round) {
@@ -104,7 +104,7 @@ TEST(CyclicBarrierTest, ADoneContextIsNoArrival) {
   EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
   EXPECT_EQ(barrier.waiting(), 0);
   EXPECT_FALSE(barrier.broken());
-  Caller other([&] { EXPECT_EQ(*barrier.Await(Context()), 0); });
+  JoiningThread other([&] { EXPECT_EQ(*barrier.Await(Context()), 0); });
   Await([&] { return barrier.waiting() == 1; });
   EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
   EXPECT_EQ(*barrier.Await(Context()), 1);
@@ -113,12 +113,12 @@ TEST(CyclicBarrierTest, ADoneContextIsNoArrival) {
 TEST(CyclicBarrierTest, WhoGivesUpBreaksTheRound) {
   CyclicBarrier barrier(3, [] { ADD_FAILURE() << "must not run"; });
   CancelScope scope = WithCancel(Context());
-  Caller stays([&] {
+  JoiningThread stays([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
               Broken("a party has left: the test says so"));
   });
   Await([&] { return barrier.waiting() == 1; });
-  Caller leaves(
+  JoiningThread leaves(
       [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
   Await([&] { return barrier.waiting() == 2; });
   scope.Cancel(Cause());
@@ -135,7 +135,7 @@ TEST(CyclicBarrierTest, WhoGivesUpBreaksTheRound) {
 TEST(CyclicBarrierTest, WhoseOwnContextHasEndedIsToldWhy) {
   CyclicBarrier barrier(4);
   CancelScope scope = WithCancel(Context());
-  std::deque<Caller> parties;
+  std::deque<JoiningThread> parties;
   for (int i = 0; i < 3; ++i) {
     parties.emplace_back(
         [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
@@ -155,7 +155,7 @@ TEST(CyclicBarrierTest, ResetReleasesWhoWaitsAndBeginsAnew) {
   CyclicBarrier barrier(2);
   barrier.Reset();
   EXPECT_FALSE(barrier.broken());
-  Caller waiter([&] {
+  JoiningThread waiter([&] {
     EXPECT_EQ(barrier.Await(Context()).status(), Broken("it was reset"));
   });
   Await([&] { return barrier.waiting() == 1; });
@@ -163,7 +163,7 @@ TEST(CyclicBarrierTest, ResetReleasesWhoWaitsAndBeginsAnew) {
   waiter.Join();
   EXPECT_FALSE(barrier.broken());
   EXPECT_EQ(barrier.waiting(), 0);
-  Caller other([&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
+  JoiningThread other([&] { EXPECT_TRUE(barrier.Await(Context()).ok()); });
   EXPECT_TRUE(barrier.Await(Context()).ok());
 }
 
@@ -182,7 +182,7 @@ TEST(CyclicBarrierTest, ResetMendsABrokenBarrier) {
 
 TEST(CyclicBarrierTest, AnActionThatFailsBreaksTheRound) {
   CyclicBarrier barrier(2, [] { return Cause(); });
-  Caller first([&] {
+  JoiningThread first([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
               Broken("its action failed: the test says so"));
   });
@@ -201,12 +201,12 @@ TEST(CyclicBarrierTest, B61_WhoComesDuringTheActionIsOfTheNextRound) {
     go_on.WaitForNotification();
   });
   const auto await = [&] { EXPECT_TRUE(barrier.Await(Context()).ok()); };
-  Caller a(await);
-  Caller b(await);
+  JoiningThread a(await);
+  JoiningThread b(await);
   in_action.WaitForNotification();
   EXPECT_EQ(barrier.waiting(), 2);
-  Caller c(await);
-  Caller d(await);
+  JoiningThread c(await);
+  JoiningThread d(await);
   CancelScope scope = WithTimeout(Context(), absl::Milliseconds(1), Cause());
   EXPECT_EQ(barrier.Await(scope.context()).status(), Cause());
   EXPECT_FALSE(barrier.broken());
@@ -227,10 +227,10 @@ TEST(CyclicBarrierTest, WhoGivesUpDuringTheActionBreaksTheRoundAtOnce) {
     go_on.WaitForNotification();
   });
   CancelScope scope = WithCancel(Context());
-  Caller leaves(
+  JoiningThread leaves(
       [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
   Await([&] { return barrier.waiting() == 1; });
-  Caller acts([&] {
+  JoiningThread acts([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
               Broken("a party has left: the test says so"));
   });
@@ -255,15 +255,15 @@ TEST(CyclicBarrierTest, AResetDuringTheActionLetsItFinishAlone) {
   const auto reset = [&] {
     EXPECT_EQ(barrier.Await(Context()).status(), Broken("it was reset"));
   };
-  Caller a(reset);
-  Caller b(reset);
+  JoiningThread a(reset);
+  JoiningThread b(reset);
   in_action.WaitForNotification();
   barrier.Reset();
   EXPECT_FALSE(barrier.broken());
   EXPECT_EQ(barrier.waiting(), 0);
   const auto await = [&] { EXPECT_TRUE(barrier.Await(Context()).ok()); };
-  Caller c(await);
-  Caller d(await);
+  JoiningThread c(await);
+  JoiningThread d(await);
   EXPECT_EQ(rounds, 1);
   go_on.Notify();
   c.Join();
@@ -288,7 +288,7 @@ TEST(CyclicBarrierTest, NobodyIsLetThroughAfterACancelThatHasReturned) {
     CancelScope scope = WithCancel(Context());
     std::atomic<int> acted = 0;
     CyclicBarrier barrier(2, [&acted] { ++acted; });
-    Caller first(
+    JoiningThread first(
         [&] { EXPECT_EQ(barrier.Await(scope.context()).status(), Cause()); });
     Await([&] { return barrier.waiting() == 1; });
     scope.Cancel(Cause());
@@ -303,7 +303,7 @@ TEST(CyclicBarrierTest, NobodyIsLetThroughAfterACancelThatHasReturned) {
 
 TEST(CyclicBarrierTest, B59_AnActionThatThrowsReleasesTheOthers) {
   CyclicBarrier barrier(2, [] { throw std::runtime_error("boom"); });
-  Caller first([&] {
+  JoiningThread first([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
               Broken("its action failed: cyclicbarrier::CyclicBarrier: the "
                      "action threw std::runtime_error: boom"));
@@ -320,12 +320,12 @@ TEST(CyclicBarrierTest, B59_AnActionThatThrowsReleasesTheOthers) {
 
 TEST(CyclicBarrierTest, B59_AnActionThatEndsItsThreadReleasesTheOthers) {
   CyclicBarrier barrier(2, [] { pthread_exit(nullptr); });
-  Caller first([&] {
+  JoiningThread first([&] {
     EXPECT_EQ(barrier.Await(Context()).status(),
               Broken("its action did not return"));
   });
   Await([&] { return barrier.waiting() == 1; });
-  Caller last([&] { (void)barrier.Await(Context()); });
+  JoiningThread last([&] { (void)barrier.Await(Context()); });
   first.Join();
   EXPECT_TRUE(barrier.broken());
 }
@@ -365,7 +365,7 @@ TEST(CyclicBarrierDeathTest, DestroyedWhileSomebodyWaits) {
   EXPECT_DEATH(
       {
         std::optional<CyclicBarrier> barrier(2);
-        Caller waiter([&] { (void)barrier->Await(Context()); });
+        JoiningThread waiter([&] { (void)barrier->Await(Context()); });
         Await([&] { return barrier->waiting() == 1; });
         barrier.reset();
         std::_Exit(0);  // rather than wait for who waits

@@ -29,7 +29,7 @@ namespace {
 
 using ::cohort::testing::AllocationFault;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 // Too large to be kept without an allocation.
@@ -103,7 +103,7 @@ TEST(AllocationFailure, GoThatParks) {
     Group group(Options{.limit = 1});
     absl::Notification release;
     group.Go([&release] { release.WaitForNotification(); });
-    Caller releaser([&] {
+    JoiningThread releaser([&] {
       Await([&] { return group.stats().parked == 1; });
       release.Notify();
     });
@@ -246,7 +246,7 @@ TEST(AllocationFailure, AWaitForTheCountAllocatesNothing) {
   const CancelScope scope = WithCancel(Context());
   WaitGroup group;
   group.Add(1);
-  Caller worker([&group] { group.Done(); });
+  JoiningThread worker([&group] { group.Done(); });
   AllocationFault fault(0);
   absl::Status status;
   EXPECT_FALSE(fault.Strikes([&] { status = group.Wait(scope.context()); }));
@@ -309,7 +309,7 @@ TEST(ThrowingExecutor, WhatAHelperHasTakenIsAccepted) {
   };
   Slow executor;
   Group group(Options{.executor = &executor});
-  Caller helper([&] {
+  JoiningThread helper([&] {
     executor.refusing.WaitForNotification();
     EXPECT_EQ(group.Wait(), absl::OkStatus());
   });
@@ -337,10 +337,10 @@ TEST(ThrowingExecutor, ATaskThatIsTakenBackLeavesItsPlace) {
   };
   Once executor;
   Group group(Options{.limit = 1, .executor = &executor});
-  Caller first([&] { EXPECT_THROW(group.Go([] { FAIL(); }), Refused); });
+  JoiningThread first([&] { EXPECT_THROW(group.Go([] { FAIL(); }), Refused); });
   executor.submitted.WaitForNotification();
   std::atomic<bool> ran{false};
-  Caller second([&] { group.Go([&ran] { ran = true; }); });
+  JoiningThread second([&] { group.Go([&ran] { ran = true; }); });
   Await([&] { return group.stats().parked == 1; });
   executor.go_on.Notify();
   first.Join();

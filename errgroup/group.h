@@ -64,46 +64,47 @@ struct Options {
 // Runs tasks at the same time, waits for them, and returns the first error.
 // Not copyable, not movable: tasks refer to it.
 //
-// Blocks?        Go, while limit and queue are full. Wait, WaitUntil and the
-//                destructor, until all tasks have ended. Nothing else. All of
-//                them announce it with a BlockingScope.
-// Cancellation?  The group has a context of its own, below the parent's. It is
-//                done at the first error (cancel_on_error), at Cancel, when the
-//                parent is, or when a Wait has returned. Tasks that have not
-//                started are then skipped, a blocked Go returns kCancelled, and
-//                later calls do too; running tasks go on until they look at the
-//                context. A group without parent is cancelled by Cancel alone.
-// Order?         Tasks start in the order in which they were accepted; those
-//                that block in Go are accepted in the order in which they came,
-//                and TryGo does not get in front of them.
-// On error?      The first error in order of completion is kept for good. What
-//                a task returns because the group was cancelled (CANCELLED, the
-//                context's status code, or a cause from outside, once the
-//                context is done) is not an error of its own, and never hides
-//                the cause. What equals an error of another task is one: ten
-//                tasks may fail with the same. An
-//                exception counts as kInternal, with its type and what(); see
-//                Exceptions. So does a task that ends its thread
-//                (pthread_exit), except with kTerminate or without exceptions:
-//                that terminates the process. The thread may be that of a Wait
-//                that helps, which then never returns, since the system offers
-//                no way to stop the end of a thread; the group is whole for all
-//                others, and Wait(kPark) always returns. Where memory runs out,
-//                or the executor's Submit throws, the call throws that, and has
-//                changed nothing; a task that only waits for its turn is
-//                started by the thread that ends another, by the next call, or
-//                by Wait.
-// Thread safety  All methods, from any thread, at any time before destruction
-//                begins; also inside tasks of the group.
-// Memory order   What happened before Go is visible to the task; what a task
-//                did, the end of its captures included, to whoever returns from
-//                Wait.
-// Destruction    Cancels, then waits, as Wait does: with run_after_cancel it
-//                may run queued tasks. Dies inside a task of the group, also
-//                in the destructor of one that is skipped. A task that calls
-//                exit() while the group is static is an exception: there the
-//                destructor cancels, waits for nobody, and leaves the rest to
-//                the end of the process.
+// Blocks?         Go, while limit and queue are full. Wait, WaitUntil and the
+//                 destructor, until all tasks have ended. Nothing else. All of
+//                 them announce it with a BlockingScope.
+// Cancellation?   The group has a context of its own, below the parent's. It is
+//                 done at the first error (cancel_on_error), at Cancel, when
+//                 the parent is, or when a Wait has returned. Tasks that have
+//                 not started are then skipped, a blocked Go returns
+//                 kCancelled, and later calls do too; running tasks go on until
+//                 they look at the context. A group without parent is cancelled
+//                 by Cancel alone.
+// Order?          Tasks start in the order in which they were accepted; those
+//                 that block in Go are accepted in the order in which they
+//                 came, and TryGo does not get in front of them.
+// On error?       The first error in order of completion is kept for good. What
+//                 a task returns because the group was cancelled (CANCELLED,
+//                 the context's status code, or a cause from outside, once the
+//                 context is done) is not an error of its own, and never hides
+//                 the cause. What equals an error of another task is one: ten
+//                 tasks may fail with the same. An exception counts as
+//                 kInternal, with its type and what(); see Exceptions. So does
+//                 a task that ends its thread (pthread_exit), except with
+//                 kTerminate or without exceptions: that terminates the
+//                 process. The thread may be that of a Wait that helps, which
+//                 then never returns, since the system offers no way to stop
+//                 the end of a thread; the group is whole for all others, and
+//                 Wait(kPark) always returns. Where memory runs out, or the
+//                 executor's Submit throws, the call throws that, and has
+//                 changed nothing; a task that only waits for its turn is
+//                 started by the thread that ends another, by the next call, or
+//                 by Wait.
+// Thread safety   All methods, from any thread, at any time before destruction
+//                 begins; also inside tasks of the group.
+// Memory ordering What happened before Go is visible to the task; what a task
+//                 did, the end of its captures included, to whoever returns
+//                 from Wait.
+// Destruction     Cancels, then waits, as Wait does: with run_after_cancel it
+//                 may run queued tasks. Dies inside a task of the group, also
+//                 in the destructor of one that is skipped. A task that calls
+//                 exit() while the group is static is an exception: there the
+//                 destructor cancels, waits for nobody, and leaves the rest to
+//                 the end of the process.
 //
 // Bad input dies before anything changes: a null task, a negative limit or
 // queue (the name for no bound is kUnlimited).

@@ -29,7 +29,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -38,7 +38,7 @@ namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::AtEnd;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -74,7 +74,7 @@ class AtOnce {
   explicit AtOnce(int limit) : limit_(limit) {}
   void Visit() {
     EXPECT_LE(++now_, limit_);
-    sync::Point("visiting");
+    sync::SchedulePoint("visiting");
     --now_;
   }
 
@@ -196,15 +196,15 @@ TEST_P(GroupSimTest, EveryAcceptedTaskIsRunOrSkipped) {
     };
     absl::Status status;
     {
-      Caller first([&] {
+      JoiningThread first([&] {
         submit(true);
         submit(true);
       });
-      Caller second([&] {
+      JoiningThread second([&] {
         submit(false);
         submit(true);
       });
-      Caller canceller([&group] { group.Cancel(Fail("enough")); });
+      JoiningThread canceller([&group] { group.Cancel(Fail("enough")); });
       status = group.Wait();
     }
     // What came after Wait was refused.
@@ -223,8 +223,8 @@ TEST_P(GroupSimTest, StatsAddUpAtEveryMoment) {
   Explore(2000, [](Executor* executor) {
     Group group(Context(), {.limit = 1, .queue = 1, .executor = executor});
     for (int i = 0; i < 2; ++i) group.Go([] {});
-    Caller canceller([&group] { group.Cancel(); });
-    Caller reader([&group] {
+    JoiningThread canceller([&group] { group.Cancel(); });
+    JoiningThread reader([&group] {
       Stats last;
       for (int i = 0; i < 4; ++i) {
         const Stats stats = group.stats();
@@ -243,16 +243,16 @@ TEST_P(GroupSimTest, StatsAddUpAtEveryMoment) {
 
 TEST_P(GroupSimTest, WhatHappenedBeforeIsVisible) {
   Explore(3000, [](Executor* executor) {
-    sync::Shared<int> before(0);
-    sync::Shared<int> task(0);
-    sync::Shared<int> captures(0);
+    sync::RaceChecked<int> before(0);
+    sync::RaceChecked<int> task(0);
+    sync::RaceChecked<int> captures(0);
     Group group(Options{.limit = 1, .executor = executor});
     before.Write() = 1;
     group.Go([&, at_end = AtEnd([&] { captures.Write() = task.Read() + 1; })] {
       task.Write() = before.Read() + 1;
     });
     {
-      Caller other([&] {
+      JoiningThread other([&] {
         EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
         EXPECT_EQ(captures.Read(), 3);
       });
@@ -268,7 +268,7 @@ TEST_P(GroupSimTest, WhatHappenedBeforeIsVisible) {
 
 TEST_P(GroupSimTest, TasksOfOneSlotAreOrdered) {
   Explore(3000, [](Executor* executor) {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     Group group(Options{.limit = 1, .queue = kUnlimited, .executor = executor});
     for (int i = 0; i < 4; ++i) {
       group.Go([&order, i] { order.Write().push_back(i); });
@@ -281,14 +281,14 @@ TEST_P(GroupSimTest, TasksOfOneSlotAreOrdered) {
 TEST_P(GroupSimTest, TryGoDoesNotGetInFrontOfABlockedGo) {
   Explore(3000, [](Executor* executor) {
     Group group(Options{.limit = 1, .executor = executor});
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     const auto append = [&order](int i) {
       return [&order, i] { order.Write().push_back(i); };
     };
     group.Go(append(0));
     bool went_by = false;
     {
-      Caller first([&] { group.Go(append(1)); });
+      JoiningThread first([&] { group.Go(append(1)); });
       // Whoever sees the first one blocked comes after it.
       if (group.stats().parked == 1) {
         went_by = group.TryGo(append(2)) == Admission::kAccepted;
@@ -304,9 +304,9 @@ TEST_P(GroupSimTest, TryGoDoesNotGetInFrontOfABlockedGo) {
 TEST_P(GroupSimTest, B15_WaitNeverReturnsBeforeABlockedSubmission) {
   Explore(4000, [](Executor* executor) {
     Group group(Options{.limit = 1, .executor = executor});
-    sync::Shared<bool> ran(false);
+    sync::RaceChecked<bool> ran(false);
     group.Go([] {});
-    Caller producer([&] {
+    JoiningThread producer([&] {
       EXPECT_EQ(group.Go([&ran] { ran.Write() = true; }), Admission::kAccepted);
     });
     const Stats before = group.stats();
@@ -333,8 +333,8 @@ TEST_P(GroupSimTest, B01_B02_NoTaskIsLostWhenSeveralSubmitToAFullGroup) {
         });
       }
     };
-    Caller first(submit);
-    Caller second(submit);
+    JoiningThread first(submit);
+    JoiningThread second(submit);
     all.Pass();  // although nobody waits for the group
     first.Join();
     second.Join();
@@ -363,7 +363,7 @@ TEST_P(GroupSimTest, B03_B10_TasksMaySubmitDuringWait) {
 TEST_P(GroupSimTest, B04_AGroupWithoutParentIsUsedAgain) {
   Explore(3000, [](Executor* executor) {
     Group group(Options{.limit = 1, .executor = executor});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     for (int round = 1; round <= 3; ++round) {
       group.Go([&ran] { ++ran.Write(); });
       EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -384,7 +384,7 @@ TEST_P(GroupSimTest, B69_AGroupWithParentIsOverWithTheFirstWait) {
       EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled);
     };
     {
-      Caller other(wait);
+      JoiningThread other(wait);
       wait();
     }
     EXPECT_EQ(group.Wait().code(), absl::StatusCode::kCancelled);
@@ -408,8 +408,8 @@ TEST_P(GroupSimTest, TryGoNeverExceedsTheLimit) {
       }
     };
     {
-      Caller first(submit);
-      Caller second(submit);
+      JoiningThread first(submit);
+      JoiningThread second(submit);
       submit();
     }
     EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -427,7 +427,7 @@ TEST_P(GroupSimTest, TheQueueIsBounded) {
     group.Go([&gate] { gate.Pass(); });
     EXPECT_EQ(group.TryGo([] {}), Admission::kAccepted);
     EXPECT_EQ(group.TryGo(MustNotRun), Admission::kFull);
-    Caller opener([&gate] { gate.Open(); });
+    JoiningThread opener([&gate] { gate.Open(); });
     EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(group.stats().succeeded, 3);
@@ -455,7 +455,7 @@ TEST_P(GroupSimTest, RaisingTheLimitStartsWhatWaits) {
     AtOnce at_once(2);
     const auto task = [&at_once] { at_once.Visit(); };
     group.Go(task);  // queued
-    Caller producer([&] {
+    JoiningThread producer([&] {
       for (int i = 0; i < 3; ++i) group.Go(task);
     });
     group.SetLimit(1);
@@ -487,7 +487,7 @@ TEST_P(GroupSimTest, ALimitOfZeroStartsNothing) {
     for (int i = 0; i < 2; ++i) {
       group.Go([&raised] { EXPECT_TRUE(raised); });
     }
-    Caller raiser([&] {
+    JoiningThread raiser([&] {
       raised = true;
       group.SetLimit(1);
     });
@@ -501,12 +501,12 @@ TEST_P(GroupSimTest, LimitsChangeWhileTasksComeAndGo) {
     Group group(Options{.limit = 1, .executor = executor});
     AtOnce at_once(3);
     const auto task = [&at_once] { at_once.Visit(); };
-    Caller producer([&] {
+    JoiningThread producer([&] {
       for (int i = 0; i < 3; ++i) {
         EXPECT_EQ(group.Go(task), Admission::kAccepted);
       }
     });
-    Caller changer([&group] {
+    JoiningThread changer([&group] {
       for (const int limit : {3, 0, 2}) group.SetLimit(limit);
     });
     EXPECT_EQ(group.Go(task), Admission::kAccepted);
@@ -530,8 +530,9 @@ TEST_P(GroupSimTest, TheFirstErrorIsThatOfAllWaiters) {
     absl::Status timed;
     absl::Status mine;
     {
-      Caller parked([&] { other = group.Wait(WaitPolicy::kPark); });
-      Caller until([&] { timed = group.WaitUntil(absl::InfiniteFuture()); });
+      JoiningThread parked([&] { other = group.Wait(WaitPolicy::kPark); });
+      JoiningThread until(
+          [&] { timed = group.WaitUntil(absl::InfiniteFuture()); });
       mine = group.Wait();
     }
     const std::vector<TaskError> errors = group.errors();
@@ -597,7 +598,7 @@ TEST_P(GroupSimTest, B21_TheCauseIsNotMaskedByItsConsequence) {
 TEST_P(GroupSimTest, TheErrorIsRecordedBeforeSiblingsAreCancelled) {
   Explore(3000, [](Executor* executor) {
     Group group(Context(), {.limit = 1, .executor = executor});
-    sync::Shared<int> seen(0);
+    sync::RaceChecked<int> seen(0);
     const DoneCallback callback = group.context().OnDone([&] {
       ++seen.Write();
       EXPECT_EQ(group.errors().at(0).status, Fail("cause"));
@@ -616,7 +617,7 @@ TEST_P(GroupSimTest, AnErrorBeatsACancellationAndIsNeverForgotten) {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context(), {.executor = executor});
     group.Go([] { return Fail("error"); });
-    Caller canceller([&scope] { scope.Cancel(Fail("cause")); });
+    JoiningThread canceller([&scope] { scope.Cancel(Fail("cause")); });
     const absl::Status status = group.Wait();
     const Stats stats = group.stats();
     EXPECT_EQ(stats.failed + stats.skipped, 1);
@@ -631,7 +632,7 @@ TEST_P(GroupSimTest, ARecordedSuccessBeatsALaterCancellation) {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context(), {.executor = executor});
     group.Go([] {});
-    Caller canceller([&scope] { scope.Cancel(Fail("cause")); });
+    JoiningThread canceller([&scope] { scope.Cancel(Fail("cause")); });
     const absl::Status status = group.Wait();
     EXPECT_EQ(status,
               group.stats().succeeded == 1 ? absl::OkStatus() : Fail("cause"));
@@ -645,9 +646,9 @@ TEST_P(GroupSimTest, B18_B36_ABlockedGoIsReleasedByCancellation) {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context(), {.limit = 1, .executor = executor});
     group.Go([](const Context& context) { context.AwaitDone(); });
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
-    Caller canceller([&scope] { scope.Cancel(Fail("outer")); });
+    JoiningThread canceller([&scope] { scope.Cancel(Fail("outer")); });
     producer.Join();
     EXPECT_EQ(group.Wait(), Fail("outer"));
     EXPECT_EQ(group.stats().refused, 1);
@@ -669,9 +670,9 @@ TEST_P(GroupSimTest, AWaitEndsWithTheSubmissionThatCancellationReleases) {
   Explore(4000, [](Executor* executor) {
     for (const WaitPolicy policy : {WaitPolicy::kHelp, WaitPolicy::kPark}) {
       Group group(Context(), {.limit = 0, .executor = executor});
-      Caller producer(
+      JoiningThread producer(
           [&group] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
-      Caller canceller([&group] { group.Cancel(Fail("stop")); });
+      JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
       group.Wait(policy).IgnoreError();
     }
   });
@@ -684,9 +685,9 @@ TEST_P(GroupSimTest, AWaitInsideEndsWithTheSubmissionThatIsReleased) {
       group.SetLimit(0);
       group.Wait().IgnoreError();
     });
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
-    Caller canceller([&group] { group.Cancel(Fail("stop")); });
+    JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
     group.Wait(WaitPolicy::kPark).IgnoreError();
     ExpectAccounted(group);
   });
@@ -705,7 +706,7 @@ TEST_P(GroupSimTest, B19_B35_NothingStartsOnceTheOnlyTaskHasFailed) {
       }
     };
     {
-      Caller producer(submit);
+      JoiningThread producer(submit);
       submit();
     }
     EXPECT_EQ(group.Wait(), Fail("A"));
@@ -734,7 +735,7 @@ TEST_P(GroupSimTest, WhenCancelReturnsNothingElseWillStart) {
   Explore(4000, [](Executor* executor) {
     Group group(Context(), {.limit = 1, .queue = 1, .executor = executor});
     for (int i = 0; i < 2; ++i) group.Go([] {});
-    Caller waiter([&group] { group.Wait().IgnoreError(); });
+    JoiningThread waiter([&group] { group.Wait().IgnoreError(); });
     if (group.Cancel(Fail("stop"))) {
       const Stats then = group.stats();
       EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled);
@@ -760,8 +761,8 @@ TEST_P(GroupSimTest, CancelIsTrueForTheOneCallThatDidIt) {
       EXPECT_TRUE(group.context().done());
     };
     {
-      Caller one([&] { cancel("one"); });
-      Caller two([&] { cancel("two"); });
+      JoiningThread one([&] { cancel("one"); });
+      JoiningThread two([&] { cancel("two"); });
       const absl::Status status = group.Wait();
       EXPECT_EQ(status, group.context().cause());
     }
@@ -774,7 +775,7 @@ TEST_P(GroupSimTest, B26_CancelRacesWithParking) {
   Explore(3000, [](Executor* executor) {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context(), {.limit = 0, .executor = executor});
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
     scope.Cancel(Fail("stop"));
   });
@@ -784,8 +785,8 @@ TEST_P(GroupSimTest, B33_B39_ASlotIsFreedByWhoeverTookIt) {
   Explore(4000, [](Executor* executor) {
     Group group(Context(), {.limit = 1, .executor = executor});
     {
-      Caller first([&group] { group.Go([] {}); });
-      Caller second([&group] { group.Go([] {}); });
+      JoiningThread first([&group] { group.Go([] {}); });
+      JoiningThread second([&group] { group.Go([] {}); });
       group.Cancel(Fail("stop"));
     }
     group.Wait().IgnoreError();
@@ -799,7 +800,7 @@ TEST_P(GroupSimTest, B08_B09_WithoutParentAnErrorStopsNothing) {
     Group group(Options{.limit = 1, .queue = 1, .executor = executor});
     sync::Atomic<int> ran = 0;
     group.Go([] { return Fail("A"); });
-    Caller producer([&] {
+    JoiningThread producer([&] {
       for (int i = 0; i < 2; ++i) {
         EXPECT_EQ(group.Go([&ran] { ++ran; }), Admission::kAccepted);
       }
@@ -819,7 +820,7 @@ TEST_P(GroupSimTest, RunAfterCancelRunsEverything) {
                                   .run_after_cancel = true,
                                   .executor = executor});
     sync::Atomic<int> ran = 0;
-    Caller canceller([&scope] { scope.Cancel(Fail("stop")); });
+    JoiningThread canceller([&scope] { scope.Cancel(Fail("stop")); });
     for (int i = 0; i < 3; ++i) {
       EXPECT_EQ(group.Go([&ran] { ++ran; }), Admission::kAccepted);
     }
@@ -861,7 +862,7 @@ TEST_P(GroupSimTest, ACallbackAboveMayWaitForTheGroup) {
     group.emplace(scope.context(),
                   Options{.limit = 0, .queue = 1, .executor = executor});
     group->Go(MustNotRun);
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group->Go(MustNotRun), Admission::kCancelled); });
     scope.Cancel(Fail("outside"));
     producer.Join();
@@ -908,13 +909,13 @@ TEST_P(GroupSimTest, WaitInsideATaskOfTheSameGroup) {
 TEST_P(GroupSimTest, ATaskThatWaitsLendsItsSlot) {
   Explore(4000, [](Executor* executor) {
     Group group(Options{.limit = 1, .executor = executor});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([&] {
       group.Go([&ran] { ++ran.Write(); });
       EXPECT_EQ(group.Wait(), absl::OkStatus());
       EXPECT_EQ(ran.Read(), 1);
     });
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group.Go([] {}), Admission::kAccepted); });
     EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
   });
@@ -994,13 +995,13 @@ TEST(GroupQuiescentSimTest, ARaisedLimitLetsAllInWhoAreParked) {
     Group group(Options{.limit = 0});
     Gate here;
     Gate there;
-    Caller first([&] {
+    JoiningThread first([&] {
       group.Go([&] {
         here.Open();
         there.Pass();
       });
     });
-    Caller second([&] {
+    JoiningThread second([&] {
       group.Go([&] {
         there.Open();
         here.Pass();
@@ -1045,7 +1046,7 @@ TEST(GroupQuiescentSimTest, EveryWaitIsAnnounced) {
 
 TEST_P(GroupSimTest, GroupsInTasksWaitForTheirOwn) {
   Explore(3000, [](Executor* executor) {
-    sync::Shared<int> sum(0);
+    sync::RaceChecked<int> sum(0);
     Group outer(Context(), {.limit = 1, .queue = 1, .executor = executor});
     for (int i = 0; i < 2; ++i) {
       outer.Go([&sum, executor](const Context& context) {
@@ -1064,7 +1065,7 @@ TEST_P(GroupSimTest, B17_NestedSubmissionUnderAFullLimit) {
   Explore(3000, [](Executor* executor) {
     Group group(Options{.limit = 1, .executor = executor});
     sync::Mutex mutex;
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([&] {
       // Were the new task run here, it would lock what is locked.
       sync::MutexLock lock(&mutex);
@@ -1180,8 +1181,8 @@ TEST(GroupHelperSimTest, EveryHelperWakesThatIsNeeded) {
       here.Pass();
     });
     const auto wait = [&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); };
-    Caller first(wait);
-    Caller second(wait);
+    JoiningThread first(wait);
+    JoiningThread second(wait);
     group.SetLimit(2);
   });
 }
@@ -1198,7 +1199,7 @@ TEST(GroupHelperSimTest, AHelperDoesNotRelyOnARunnerThatIsComing) {
       group.SetLimit(1);
       group.Go([&last_ran] { last_ran.Open(); });
     });
-    Caller worker([&] {
+    JoiningThread worker([&] {
       shelf.RunOne();
       last_ran.Pass();
     });
@@ -1396,7 +1397,7 @@ TEST_P(GroupSimTest, ProducersInsideMayWaitAsWell) {
         EXPECT_EQ(group.Wait(), absl::OkStatus());
       });
     }
-    Caller outside([&] {
+    JoiningThread outside([&] {
       EXPECT_EQ(group.GoOrHelp([&leaves] { ++leaves; }), Admission::kAccepted);
     });
     EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
@@ -1438,7 +1439,7 @@ TEST_P(GroupSimTest, AProducerInsideLearnsOfTheCancellation) {
         }
       }
     });
-    Caller canceller([&group] { group.Cancel(Fail("enough")); });
+    JoiningThread canceller([&group] { group.Cancel(Fail("enough")); });
     const absl::Status status = group.Wait();
     const Stats stats = group.stats();
     ExpectAccounted(group);
@@ -1462,7 +1463,7 @@ TEST_P(GroupSimTest, TheDestructorSkipsWhatNothingCanStart) {
       raw->Go(MustNotRun);
       raw->Wait().IgnoreError();
     });
-    Caller producer([raw] { raw->Go([] {}); });
+    JoiningThread producer([raw] { raw->Go([] {}); });
     while (raw->stats().accepted + raw->stats().parked < 3) {
       sync::SleepFor(kMoment);
     }
@@ -1475,7 +1476,7 @@ TEST(GroupQuiescentSimTest, TheDestructorSkipsWhatIsQueuedWithTheLimitZero) {
     bool gone = false;
     Admission parked = Admission::kAccepted;
     {
-      std::optional<Caller> producer;
+      std::optional<JoiningThread> producer;
       Group group(Options{.limit = 0, .queue = 1, .run_after_cancel = true});
       group.Go([at_end = AtEnd([&gone] { gone = true; })] { MustNotRun(); });
       producer.emplace([&] { parked = group.Go(MustNotRun); });
@@ -1490,7 +1491,7 @@ TEST(GroupQuiescentSimTest, TheDestructorSkipsWhatIsQueuedWithTheLimitZero) {
 
 TEST_P(GroupSimTest, B06_TheDestructorCancelsThenWaits) {
   Explore(3000, [](Executor* executor) {
-    sync::Shared<int> ended(0);
+    sync::RaceChecked<int> ended(0);
     {
       Group group(Context(), {.limit = 1, .queue = 1, .executor = executor});
       for (int i = 0; i < 2; ++i) {
@@ -1508,7 +1509,7 @@ TEST_P(GroupSimTest, TheDestructorAnswersWhoIsBlocked) {
   Explore(3000, [](Executor* executor) {
     auto group =
         std::make_unique<Group>(Options{.limit = 0, .executor = executor});
-    Caller producer([raw = group.get()] {
+    JoiningThread producer([raw = group.get()] {
       EXPECT_EQ(raw->Go(MustNotRun), Admission::kCancelled);
     });
     // Only once the other thread is in Go may the group end.
@@ -1524,7 +1525,7 @@ TEST_P(GroupSimTest, TheDestructorAnswersWhoIsBlocked) {
 TEST_P(GroupSimTest, MayBeDestroyedWhileGoReturns) {
   Explore(3000, [](Executor* executor) {
     auto group = std::make_unique<Group>(Options{.executor = executor});
-    Caller producer([raw = group.get()] {
+    JoiningThread producer([raw = group.get()] {
       EXPECT_EQ(raw->Go([] {}), Admission::kAccepted);
     });
     if (group->stats().accepted == 0) producer.Join();
@@ -1538,7 +1539,7 @@ TEST_P(GroupSimTest, MayBeDestroyedWhileSetLimitReturns) {
     auto group = std::make_unique<Group>(
         Options{.limit = 0, .queue = 2, .executor = executor});
     for (int i = 0; i < 2; ++i) group->Go([] {});
-    Caller raiser([raw = group.get()] { raw->SetLimit(2); });
+    JoiningThread raiser([raw = group.get()] { raw->SetLimit(2); });
     EXPECT_EQ(group->Wait(), absl::OkStatus());
     group.reset();
   });
@@ -1549,7 +1550,7 @@ TEST_P(GroupSimTest, MayBeDestroyedWhileCancelReturns) {
     auto group = std::make_unique<Group>(
         Options{.limit = 0, .queue = 1, .executor = executor});
     group->Go(MustNotRun);
-    Caller canceller([raw = group.get()] { raw->Cancel(Fail("stop")); });
+    JoiningThread canceller([raw = group.get()] { raw->Cancel(Fail("stop")); });
     EXPECT_EQ(group->Wait(), Fail("stop"));
     group.reset();
   });
@@ -1616,7 +1617,7 @@ TEST_P(GroupSimTest, CapturesAreGoneWhenWaitReturns) {
       group.Go(
           [at_end = AtEnd([&alive] { --alive; })] { return Fail("boom"); });
     }
-    Caller canceller([&group] { group.Cancel(Fail("stop")); });
+    JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
     EXPECT_FALSE(group.Wait().ok());
     EXPECT_EQ(alive, 0);
   });
@@ -1627,7 +1628,7 @@ TEST_P(GroupSimTest, CapturesAreGoneWhenWaitReturns) {
 TEST_P(GroupSimTest, B05_B34_AnExceptionFreesItsSlotAndIsReported) {
   Explore(3000, [](Executor* executor) {
     Group group(Options{.limit = 1, .queue = 1, .executor = executor});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([] { throw std::runtime_error("A"); });
     group.Go([&ran] { ++ran.Write(); });
     group.Go([&ran] { ++ran.Write(); });
@@ -1657,7 +1658,7 @@ TEST_P(GroupSimTest, B07_B63_TheFirstExceptionIsHandedOutOnce) {
       }
     };
     {
-      Caller other(take);
+      JoiningThread other(take);
       take();
     }
     EXPECT_EQ(taken, 1);
@@ -1719,9 +1720,10 @@ TEST(GroupScript, B15_TheSlotIsFreedWhileWaitAndGoAreBothParked) {
        [] {
          ThreadPerTask executor;
          Group group(Options{.limit = 1, .executor = &executor});
-         sync::Shared<bool> ran(false);
+         sync::RaceChecked<bool> ran(false);
          group.Go([] {});
-         Caller producer([&] { group.Go([&ran] { ran.Write() = true; }); });
+         JoiningThread producer(
+             [&] { group.Go([&ran] { ran.Write() = true; }); });
          EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
          EXPECT_TRUE(ran.Read());
        });
@@ -1740,7 +1742,7 @@ TEST(GroupScript, B19_TheTaskFailsWhileTheNextOneIsParked) {
          ThreadPerTask executor;
          Group group(Context(), {.limit = 1, .executor = &executor});
          group.Go([] { return Fail("A"); });
-         Caller producer([&group] {
+         JoiningThread producer([&group] {
            EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled);
            EXPECT_EQ(group.stats().running, 1);
          });
@@ -1774,9 +1776,9 @@ TEST(GroupScript, B21_ASiblingReturnsBetweenTheEndAndTheRecord) {
 TEST(GroupScript, B26_CancelFallsBetweenTheLookAndTheSleep) {
   Play({{0, "cancel"}, {1, "submit.park"}, {0, ""}, {1, ""}}, [] {
     Group group(Context(), {.limit = 0});
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
-    sync::Point("cancel");
+    sync::SchedulePoint("cancel");
     group.Cancel(Fail("stop"));
   });
 }
@@ -1791,10 +1793,10 @@ TEST(GroupScript, B33_CancelFallsBetweenTheSlotAndTheTask) {
          ThreadPerTask executor;
          Group group(Context(), {.limit = 1, .executor = &executor});
          group.Go(MustNotRun);
-         Caller producer([&group] {
+         JoiningThread producer([&group] {
            EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled);
          });
-         Caller canceller([&group] { group.Cancel(Fail("stop")); });
+         JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
          EXPECT_EQ(group.Wait(WaitPolicy::kPark), Fail("stop"));
          EXPECT_EQ(group.stats().skipped, 1);
        });
@@ -1816,9 +1818,9 @@ TEST(GroupProof, ABlockedGoAndAWait) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Shelf shelf;
     Group group(Options{.limit = 1, .executor = &shelf});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([&ran] { ++ran.Write(); });
-    Caller producer([&] { group.Go([&ran] { ++ran.Write(); }); });
+    JoiningThread producer([&] { group.Go([&ran] { ++ran.Write(); }); });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     producer.Join();
     EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -1830,9 +1832,9 @@ TEST(GroupProof, ABlockedGoACancelAndAWait) {
   ExploreAll(sim::Strategy::PreemptionBounded(3), [] {
     Shelf shelf;
     Group group(Context(), {.limit = 0, .executor = &shelf});
-    Caller producer(
+    JoiningThread producer(
         [&group] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
-    Caller canceller([&group] { group.Cancel(Fail("stop")); });
+    JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
     group.Wait().IgnoreError();
   });
 }
@@ -1845,7 +1847,7 @@ TEST(GroupProof, TwoWaitersRunTwoTasksThatFail) {
       group.Go([text] { return Fail(text); });
     }
     absl::Status theirs;
-    Caller other([&] { theirs = group.Wait(); });
+    JoiningThread other([&] { theirs = group.Wait(); });
     const absl::Status mine = group.Wait();
     other.Join();
     EXPECT_EQ(mine, theirs);
@@ -1858,11 +1860,12 @@ TEST(GroupProof, ARaisedLimitAndACancel) {
   ExploreAll(sim::Strategy::PreemptionBounded(3), [] {
     Shelf shelf;
     Group group(Context(), {.limit = 0, .executor = &shelf});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     Admission admission = Admission::kFull;
     {
-      Caller producer([&] { admission = group.Go([&ran] { ++ran.Write(); }); });
-      Caller canceller([&group] { group.Cancel(Fail("stop")); });
+      JoiningThread producer(
+          [&] { admission = group.Go([&ran] { ++ran.Write(); }); });
+      JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
       group.SetLimit(1);
     }
     const absl::Status status = group.Wait();
@@ -1888,7 +1891,8 @@ TEST(GroupProof, TwoProducersInside) {
       });
       if (i == 0) group.SetLimit(2);
     }
-    Caller other([&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    JoiningThread other(
+        [&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(ran, 4);
   });
@@ -1898,13 +1902,14 @@ TEST(GroupProof, ATaskThatWaitsAndOneThatSubmits) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Shelf shelf;
     Group group(Options{.limit = 1, .queue = 1, .executor = &shelf});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([&] {
       EXPECT_EQ(group.Wait(), absl::OkStatus());
       ++ran.Write();
     });
     group.Go([&] { group.Go([&ran] { ++ran.Write(); }); });
-    Caller other([&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    JoiningThread other(
+        [&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(ran.Read(), 2);
   });

@@ -29,7 +29,7 @@ namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 static_assert(!std::is_copy_constructible_v<Group>);
 static_assert(!std::is_move_constructible_v<Group>);
@@ -194,7 +194,7 @@ TEST(GroupTest, GoBlocksWhileLimitAndQueueAreFull) {
   group.Go([&release] { release.WaitForNotification(); });
   group.Go([] {});
   std::atomic<bool> returned{false};
-  Caller producer([&] {
+  JoiningThread producer([&] {
     EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
     returned = true;
   });
@@ -235,7 +235,7 @@ TEST(GroupTest, RaisingTheLimitWakesTheParked) {
   absl::Notification release;
   Group group(Options{.limit = 1});
   group.Go([&release] { release.WaitForNotification(); });
-  Caller producer([&group, &release] {
+  JoiningThread producer([&group, &release] {
     EXPECT_EQ(group.Go([&release] { release.WaitForNotification(); }),
               Admission::kAccepted);
   });
@@ -311,7 +311,7 @@ TEST(GroupTest, WaitHelpsUnlessItIsToldToPark) {
   EXPECT_EQ(ran_on, self);
 
   group.Go([&ran_on] { ran_on = sync::CurrentThreadId(); });
-  Caller waiter(
+  JoiningThread waiter(
       [&group] { EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus()); });
   EXPECT_EQ(group.WaitUntil(absl::Now() + absl::Milliseconds(1)).code(),
             absl::StatusCode::kDeadlineExceeded);

@@ -31,7 +31,7 @@ namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithStackInUse;
 
 absl::Status Fail(const std::string& text) {
@@ -46,9 +46,9 @@ TEST(Immunity, B01_NoTaskIsLostWhenManySubmitToAFullGroup) {
   std::atomic<int> count{0};
   group.Go([&start] { start.WaitForNotification(); });
   {
-    std::vector<std::unique_ptr<Caller>> callers;
+    std::vector<std::unique_ptr<JoiningThread>> callers;
     for (int i = 0; i < kThreads; ++i) {
-      callers.push_back(std::make_unique<Caller>([&] {
+      callers.push_back(std::make_unique<JoiningThread>([&] {
         for (int j = 0; j < kTasks; ++j) group.Go([&count] { ++count; });
       }));
     }
@@ -74,7 +74,7 @@ TEST(Immunity, B03_SubmissionsDuringWaitRun) {
     waiting.WaitForNotification();
     for (int i = 0; i < 3; ++i) group.Go([&ran] { ++ran; });
   });
-  Caller waiter([&group, &ran] {
+  JoiningThread waiter([&group, &ran] {
     EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
     EXPECT_EQ(ran, 3);
   });
@@ -159,7 +159,7 @@ TEST(Immunity, B05_AWaitThatHelpsEndsWithItsThreadAlone) {
   group.Go([] { pthread_exit(nullptr); });
   group.Go([&ran] { ++ran; });
   std::atomic<bool> returned{false};
-  Caller helper([&] {
+  JoiningThread helper([&] {
     group.Wait().IgnoreError();
     returned = true;
   });
@@ -319,7 +319,7 @@ TEST(Immunity, B09_AParkedSubmitterAndAFailureDoNotDeadlock) {
       return Fail("A");
     });
     group.Go([] {});
-    Caller producer([&group] { group.Go([] {}); });
+    JoiningThread producer([&group] { group.Go([] {}); });
     Await([&group] { return group.stats().parked == 1; });
     parked.Notify();
     EXPECT_EQ(group.Wait(), Fail("A"));
@@ -336,7 +336,7 @@ TEST(Immunity, B10_ATaskMaySubmitWhileWaitWaits) {
     waiting.WaitForNotification();
     EXPECT_EQ(group.Go([&ran] { ran = true; }), Admission::kAccepted);
   });
-  Caller waiter([&group, &ran] {
+  JoiningThread waiter([&group, &ran] {
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_TRUE(ran);
   });
@@ -372,9 +372,9 @@ TEST(Immunity, B15_B67_WaitNeverReturnsBeforeABlockedSubmission) {
     absl::Notification parked;
     std::atomic<bool> ran{false};
     group.Go([&parked] { parked.WaitForNotification(); });
-    Caller producer([&] { group.Go([&ran] { ran = true; }); });
+    JoiningThread producer([&] { group.Go([&ran] { ran = true; }); });
     Await([&group] { return group.stats().parked == 1; });
-    Caller releaser([&parked] { parked.Notify(); });
+    JoiningThread releaser([&parked] { parked.Notify(); });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     ASSERT_TRUE(ran);
   }
@@ -396,7 +396,7 @@ TEST(Immunity, B18_ABlockedProducerIsReleasedByCancellation) {
   for (int i = 0; i < 2; ++i) {
     group.Go([](const Context& context) { context.AwaitDone(); });
   }
-  Caller producer([&group] {
+  JoiningThread producer([&group] {
     EXPECT_EQ(group.Go([] { return Fail("would cancel"); }),
               Admission::kCancelled);
   });
@@ -416,7 +416,7 @@ TEST(Immunity, B19_B35_NothingStartsAfterTheGroupWasCancelled) {
   for (int i = 0; i < 50; ++i) {
     group.Go([] { ADD_FAILURE() << "must not run"; });
   }
-  Caller parked([&group] {
+  JoiningThread parked([&group] {
     EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
               Admission::kCancelled);
   });
@@ -446,7 +446,7 @@ TEST(Immunity, B26_B18_CancelRacesWithParking) {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context(), {.limit = 1});
     group.Go([](const Context& context) { context.AwaitDone(); });
-    Caller producer([&group] { group.Go([] {}); });
+    JoiningThread producer([&group] { group.Go([] {}); });
     scope.Cancel();
   }
 }
@@ -454,9 +454,9 @@ TEST(Immunity, B26_B18_CancelRacesWithParking) {
 TEST(Immunity, B33_ASlotIsFreedWhenCancellationComesAfterItWasTaken) {
   for (int round = 0; round < 300; ++round) {
     Group group(Context(), {.limit = 1});
-    Caller first([&group] { group.Go([] {}); });
-    Caller second([&group] { group.Go([] {}); });
-    Caller canceller([&group] { group.Cancel(Fail("stop")); });
+    JoiningThread first([&group] { group.Go([] {}); });
+    JoiningThread second([&group] { group.Go([] {}); });
+    JoiningThread canceller([&group] { group.Cancel(Fail("stop")); });
     first.Join();
     second.Join();
     canceller.Join();
@@ -469,7 +469,7 @@ TEST(Immunity, B36_AParkedSubmitSeesTheCancellationAndDoesNotRun) {
   absl::Notification release;
   Group group(Context(), {.limit = 1});
   group.Go([&release] { release.WaitForNotification(); });
-  Caller producer([&group] {
+  JoiningThread producer([&group] {
     EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
               Admission::kCancelled);
   });
@@ -486,7 +486,7 @@ TEST(Immunity, B37_B40_ErrorsAreCopiesThatNeverChange) {
   const absl::Status status = group.Wait();
   const std::vector<TaskError> errors = group.errors();
   std::atomic<bool> stop{false};
-  Caller reader([&group, &stop] {
+  JoiningThread reader([&group, &stop] {
     while (!stop) group.errors();
   });
   for (int i = 0; i < 100; ++i) group.Go([] { return Fail("B"); });

@@ -30,7 +30,7 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 absl::Status Fail(const std::string& text) {
   return absl::InvalidArgumentError(text);
@@ -53,11 +53,11 @@ TEST(LawAccounted, AParkedSubmissionIsOutstanding) {
   Group group(Options{.limit = 1});
   group.Go([&release] { release.WaitForNotification(); });
   std::atomic<bool> ran{false};
-  Caller producer([&] {
+  JoiningThread producer([&] {
     EXPECT_EQ(group.Go([&ran] { ran = true; }), Admission::kAccepted);
   });
   Await([&group] { return group.stats().parked == 1; });
-  Caller releaser([&] { release.Notify(); });
+  JoiningThread releaser([&] { release.Notify(); });
   EXPECT_EQ(group.Wait(), absl::OkStatus());
   EXPECT_TRUE(ran);
 }
@@ -67,7 +67,7 @@ TEST(LawAccounted, EveryAcceptedTaskIsRunOrSkipped) {
     Group group(Context(), {.limit = 2, .queue = 8});
     std::atomic<int> ran{0};
     std::atomic<int> accepted{0};
-    std::optional<Caller> producers[3];
+    std::optional<JoiningThread> producers[3];
     for (auto& producer : producers) {
       producer.emplace([&] {
         for (int i = 0; i < 20; ++i) {
@@ -79,7 +79,7 @@ TEST(LawAccounted, EveryAcceptedTaskIsRunOrSkipped) {
         }
       });
     }
-    Caller canceller([&group] { group.Cancel(Fail("enough")); });
+    JoiningThread canceller([&group] { group.Cancel(Fail("enough")); });
     for (auto& producer : producers) producer->Join();
     canceller.Join();
     const absl::Status status = group.Wait();
@@ -110,7 +110,7 @@ TEST(LawStructured, TheDestructorCancelsThenWaits) {
 TEST(LawStructured, AGroupMayBeDestroyedWhileItAnswersAParkedGo) {
   for (int round = 0; round < 500; ++round) {
     auto group = std::make_unique<Group>(Options{.limit = 0});
-    Caller producer([raw = group.get()] {
+    JoiningThread producer([raw = group.get()] {
       EXPECT_EQ(raw->Go([] {}), Admission::kCancelled);
     });
     Await([&group] { return group->stats().parked == 1; });
@@ -123,7 +123,7 @@ TEST(LawStructured, NoTaskIsAcceptedAndThenNotWaitedFor) {
   for (int round = 0; round < 100; ++round) {
     Group group(scope.context());
     std::atomic<bool> started{false};
-    Caller producer([&] {
+    JoiningThread producer([&] {
       started = true;
       while (group.Go([] {}) == Admission::kAccepted) {
       }
@@ -329,7 +329,7 @@ TEST(LawCancellation, AParkedGoWakes) {
   CancelScope scope = WithCancel(Context());
   Group group(scope.context(), {.limit = 1});
   group.Go([&release] { release.WaitForNotification(); });
-  Caller producer([&group] {
+  JoiningThread producer([&group] {
     EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
               Admission::kCancelled);
   });
@@ -348,7 +348,7 @@ TEST(LawCancellation, AParkedGoWakesAlthoughACallbackAboveIsSlow) {
     EXPECT_EQ(group->Wait().code(), absl::StatusCode::kAborted);
   });
   group.emplace(scope.context(), Options{.limit = 0});
-  Caller producer(
+  JoiningThread producer(
       [&group] { EXPECT_EQ(group->Go([] {}), Admission::kCancelled); });
   Await([&group] { return group->stats().parked == 1; });
   scope.Cancel(absl::AbortedError("outside"));
@@ -363,8 +363,8 @@ TEST(LawCancellation, TheContextIsDoneWhenAnyWaitHasReturned) {
       EXPECT_EQ(group.Wait(), absl::OkStatus());
       EXPECT_TRUE(group.context().done());
     };
-    Caller first(wait);
-    Caller second(wait);
+    JoiningThread first(wait);
+    JoiningThread second(wait);
     release.Notify();
   }
 }
@@ -487,7 +487,7 @@ TEST(LawNoUserCodeUnderALock, TasksAndTheirCapturesMayUseTheGroup) {
     return Fail("boom");
   });
   for (int i = 0; i < 3; ++i) group.Go([at_end = AtEnd(use_group)] {});
-  Caller parked([&] {
+  JoiningThread parked([&] {
     group.SetLimit(1);
     group.Go([at_end = AtEnd(use_group)] {});
   });
@@ -557,7 +557,7 @@ TEST(LawSafeNesting, GoOrHelpBlocksOutside) {
   absl::Notification release;
   Group group(Options{.limit = 1});
   group.Go([&release] { release.WaitForNotification(); });
-  Caller producer(
+  JoiningThread producer(
       [&] { EXPECT_EQ(group.GoOrHelp([] {}), Admission::kAccepted); });
   Await([&group] { return group.stats().parked == 1; });
   release.Notify();

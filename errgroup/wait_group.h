@@ -29,23 +29,23 @@ namespace cohort::errgroup {
 
 // A counter of work, with a list of errors. Starts nothing itself.
 //
-// Blocks?        Wait does, announced with a BlockingScope.
-// Cancellation?  Of the wait alone, through the context it is given. Whichever
-//                comes first decides a wait, whenever it wakes: the count's way
-//                to 0, or the end of its context. So after a Cancel that has
-//                returned, no Done lets it return anything but the cause.
-// Order?         Errors are kept in the order of the Error calls.
-// On error?      Wait returns OK for none, the error itself for one, and
-//                MultiError of them for more. They are never reset. What throws
-//                for want of memory has changed nothing.
-// Thread safety  All methods, from any thread. As with every counter, an Add
-//                that starts from 0 must happen before the Wait that is to see
-//                it.
-// Memory order   What happened before Done is visible to whoever returns from a
-//                Wait that it let through.
-// Destruction    Dies if the count is not 0, since somebody would still call
-//                Done; but not where it is static and the process exits. May
-//                follow at once the Wait that returned.
+// Blocks?         Wait does, announced with a BlockingScope.
+// Cancellation?   Of the wait alone, through the context it is given. Whichever
+//                 comes first decides a wait, whenever it wakes: the count's
+//                 way to 0, or the end of its context. So after a Cancel that
+//                 has returned, no Done lets it return anything but the cause.
+// Order?          Errors are kept in the order of the Error calls.
+// On error?       Wait returns OK for none, the error itself for one, and
+//                 MultiError of them for more. They are never reset. What
+//                 throws for want of memory has changed nothing.
+// Thread safety   All methods, from any thread. As with every counter, an Add
+//                 that starts from 0 must happen before the Wait that is to see
+//                 it.
+// Memory ordering What happened before Done is visible to whoever returns from
+//                 a Wait that it let through.
+// Destruction     Dies if the count is not 0, since somebody would still call
+//                 Done; but not where it is static and the process exits. May
+//                 follow at once the Wait that returned.
 //
 // Bad input dies before anything changes: a count that would be negative or
 // overflow, Error of an OK status.

@@ -16,7 +16,7 @@ namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::AllocationFault;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
@@ -25,7 +25,7 @@ TEST(WaitGroupAllocationFailure, AWait) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     WaitGroup group;
     group.Add(1);
-    Caller worker([&group] {
+    JoiningThread worker([&group] {
       sync::SleepFor(kMoment);
       group.Done();
     });

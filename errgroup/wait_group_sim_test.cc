@@ -12,14 +12,14 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kOne = absl::NotFoundError("one");
 const absl::Status kTwo = absl::AbortedError("two");
@@ -28,14 +28,14 @@ const absl::Status kStop = absl::InvalidArgumentError("stop");
 TEST(WaitGroupSimTest, WaitReturnsWhenAllIsDoneAndSeesIt) {
   sim::Explore({.schedules = 5000}, [] {
     WaitGroup group;
-    sync::Shared<int> first(0);
-    sync::Shared<int> second(0);
+    sync::RaceChecked<int> first(0);
+    sync::RaceChecked<int> second(0);
     group.Add(2);
-    Caller one([&] {
+    JoiningThread one([&] {
       first.Write() = 1;
       group.Done();
     });
-    Caller two([&] {
+    JoiningThread two([&] {
       second.Write() = 2;
       group.Done();
     });
@@ -48,16 +48,16 @@ TEST(WaitGroupSimTest, EveryWaiterGetsTheSameErrors) {
   sim::Explore({.schedules = 5000}, [] {
     WaitGroup group;
     group.Add(2);
-    Caller one([&group] {
+    JoiningThread one([&group] {
       group.Error(kOne);
       group.Done();
     });
-    Caller two([&group] {
+    JoiningThread two([&group] {
       group.Error(kTwo);
       group.Done();
     });
     absl::Status theirs;
-    Caller other([&] { theirs = group.Wait(); });
+    JoiningThread other([&] { theirs = group.Wait(); });
     const absl::Status mine = group.Wait();
     other.Join();
     EXPECT_EQ(mine, theirs);
@@ -70,12 +70,12 @@ TEST(WaitGroupSimTest, EveryWaiterGetsTheSameErrors) {
 TEST(WaitGroupSimTest, WorkMayAddWork) {
   sim::Explore({.schedules = 5000}, [] {
     WaitGroup group;
-    sync::Shared<int> done(0);
-    std::unique_ptr<Caller> inner;
+    sync::RaceChecked<int> done(0);
+    std::unique_ptr<JoiningThread> inner;
     group.Add(1);
-    Caller outer([&] {
+    JoiningThread outer([&] {
       group.Add(1);
-      inner = std::make_unique<Caller>([&] {
+      inner = std::make_unique<JoiningThread>([&] {
         ++done.Write();
         group.Done();
       });
@@ -90,10 +90,10 @@ TEST(WaitGroupSimTest, WorkMayAddWork) {
 TEST(WaitGroupSimTest, CountsRoundAfterRound) {
   sim::Explore({.schedules = 5000}, [] {
     WaitGroup group;
-    sync::Shared<int> done(0);
+    sync::RaceChecked<int> done(0);
     for (int round = 1; round <= 2; ++round) {
       group.Add(1);
-      Caller worker([&] {
+      JoiningThread worker([&] {
         ++done.Write();
         group.Done();
       });
@@ -108,8 +108,8 @@ TEST(WaitGroupSimTest, WaitEndsWithItsContextOrTheWork) {
     WaitGroup group;
     CancelScope scope = WithCancel(Context());
     group.Add(1);
-    Caller canceller([&scope] { scope.Cancel(kStop); });
-    Caller worker([&group] {
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread worker([&group] {
       group.Error(kOne);
       group.Done();
     });
@@ -127,8 +127,10 @@ TEST(WaitGroupSimTest, OnlyTheContextEndsTheWait) {
     CancelScope scope = WithCancel(Context());
     group.Add(1);
     {
-      Caller first([&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
-      Caller second([&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
+      JoiningThread first(
+          [&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
+      JoiningThread second(
+          [&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
       scope.Cancel(kStop);
     }
     group.Done();
@@ -141,8 +143,9 @@ TEST(WaitGroupSimTest, NoDoneEndsAWaitAfterACancelThatHasReturned) {
     WaitGroup group;
     CancelScope scope = WithCancel(Context());
     group.Add(1);
-    Caller cancelled([&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
-    Caller stays([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    JoiningThread cancelled(
+        [&] { EXPECT_EQ(group.Wait(scope.context()), kStop); });
+    JoiningThread stays([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
     sync::SleepFor(absl::Milliseconds(1));
     scope.Cancel(kStop);
     group.Done();
@@ -155,7 +158,7 @@ TEST(WaitGroupSimTest, NoCancelEndsAWaitAfterADoneThatHasReturned) {
     WaitGroup group;
     CancelScope scope = WithCancel(Context());
     group.Add(1);
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(group.Wait(scope.context()), absl::OkStatus()); });
     sync::SleepFor(absl::Milliseconds(1));
     group.Done();
@@ -182,9 +185,9 @@ TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsWaitReturns) {
     CancelScope scope = WithCancel(Context());
     group->Add(2);
     const auto done = [raw = group.get()] { raw->Done(); };
-    Caller first(done);
-    Caller second(done);
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread first(done);
+    JoiningThread second(done);
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     if (!group->Wait(scope.context()).ok()) group->Wait().IgnoreError();
     group.reset();
   });
@@ -210,14 +213,14 @@ TEST(WaitGroupSimTest, WaitInATaskForWorkOfALaterOne) {
 TEST(WaitGroupProof, TwoDoneAndTwoWaits) {
   sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group;
-    sync::Shared<int> sum(0);
+    sync::RaceChecked<int> sum(0);
     group.Add(2);
-    Caller worker([&] {
+    JoiningThread worker([&] {
       ++sum.Write();
       group.Done();
       group.Done();
     });
-    Caller waiter([&] {
+    JoiningThread waiter([&] {
       EXPECT_EQ(group.Wait(), absl::OkStatus());
       EXPECT_EQ(sum.Read(), 1);
     });
@@ -231,8 +234,8 @@ TEST(WaitGroupProof, ADoneACancelAndAWait) {
     WaitGroup group;
     CancelScope scope = WithCancel(Context());
     group.Add(1);
-    Caller worker([&group] { group.Done(); });
-    Caller canceller([&scope] { scope.Cancel(kStop); });
+    JoiningThread worker([&group] { group.Done(); });
+    JoiningThread canceller([&scope] { scope.Cancel(kStop); });
     const absl::Status status = group.Wait(scope.context());
     EXPECT_TRUE(status.ok() || status == kStop) << status;
     EXPECT_EQ(group.Wait(), absl::OkStatus());

@@ -14,7 +14,7 @@ namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kOne = absl::NotFoundError("one");
 const absl::Status kTwo = absl::AbortedError("two");
@@ -31,7 +31,7 @@ TEST(WaitGroupTest, NoErrorIsOk) {
 TEST(WaitGroupTest, OneErrorIsThatErrorItself) {
   WaitGroup group;
   group.Add(3);
-  Caller worker([&group] {
+  JoiningThread worker([&group] {
     group.Error(kOne);
     group.Done();
     group.Add(-2);
@@ -60,8 +60,8 @@ TEST(WaitGroupTest, ErrorsAreReadWhileTheyComeIn) {
   const auto fail = [&group] {
     for (int i = 0; i < 100; ++i) group.Error(kOne);
   };
-  Caller first(fail);
-  Caller second(fail);
+  JoiningThread first(fail);
+  JoiningThread second(fail);
   Await([&group] { return group.errors().size() == 200; });
   EXPECT_EQ(group.errors(), std::vector<absl::Status>(200, kOne));
 }
@@ -69,8 +69,8 @@ TEST(WaitGroupTest, ErrorsAreReadWhileTheyComeIn) {
 TEST(WaitGroupTest, EveryWaiterReturns) {
   WaitGroup group;
   group.Add(1);
-  Caller first([&group] { EXPECT_EQ(group.Wait(), kOne); });
-  Caller second([&group] { EXPECT_EQ(group.Wait(), kOne); });
+  JoiningThread first([&group] { EXPECT_EQ(group.Wait(), kOne); });
+  JoiningThread second([&group] { EXPECT_EQ(group.Wait(), kOne); });
   group.Error(kOne);
   group.Done();
 }
@@ -80,7 +80,7 @@ TEST(WaitGroupTest, WaitWakesWhenItsContextIsDone) {
   group.Add(1);
   CancelScope scope = WithCancel(Context());
   absl::Notification waiting;
-  Caller waiter([&] {
+  JoiningThread waiter([&] {
     waiting.Notify();
     EXPECT_EQ(group.Wait(scope.context()), kTwo);
   });
@@ -99,7 +99,7 @@ TEST(WaitGroupTest, MayBeDestroyedAsSoonAsWaitReturns) {
   for (int i = 0; i < 1000; ++i) {
     auto* group = new WaitGroup();
     group->Add(1);
-    Caller worker([group] { group->Done(); });
+    JoiningThread worker([group] { group->Done(); });
     EXPECT_EQ(group->Wait(), absl::OkStatus());
     delete group;
   }

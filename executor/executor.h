@@ -22,16 +22,16 @@
 
 namespace cohort {
 
-// Blocks?        Nothing here does.
-// Cancellation?  None: an accepted task runs. Groups put cancellation on top.
-// Order?         Up to the implementation; cohort's start tasks in the order of
-//                Submit, and urgent ones before the others.
-// On error?      A task has nowhere to return one to: an exception that leaves
-//                it terminates the process. (Groups catch before that.) Submit
-//                may throw instead of taking a task: see there.
-// Thread safety  All methods may be called from any thread at any time.
-// Memory order   What happened before Submit is visible to the task.
-// Destruction    The implementation says. cohort's run every task they took.
+// Blocks?         Nothing here does.
+// Cancellation?   None: an accepted task runs. Groups put cancellation on top.
+// Order?          Up to the implementation; cohort's start tasks in the order
+//                 of Submit, and urgent ones before the others.
+// On error?       A task has nowhere to return one to: an exception that leaves
+//                 it terminates the process. (Groups catch before that.) Submit
+//                 may throw instead of taking a task: see there.
+// Thread safety   All methods may be called from any thread at any time.
+// Memory ordering What happened before Submit is visible to the task.
+// Destruction     The implementation says. cohort's run every task they took.
 class Executor {
  public:
   using Task = absl::AnyInvocable<void() &&>;

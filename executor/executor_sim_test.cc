@@ -26,7 +26,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -36,7 +36,7 @@ namespace {
 
 using executor_internal::WorkerPool;
 using sync::SteadyTime;
-using testing::Caller;
+using testing::JoiningThread;
 
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 
@@ -100,7 +100,7 @@ class Runs {
   int count() const { return count_.Read(); }
 
  private:
-  sync::Shared<int> count_;
+  sync::RaceChecked<int> count_;
 };
 
 template <size_t n>
@@ -168,7 +168,7 @@ TEST_P(PoolSimTest, RunsEachTaskOfSeveralThreadsOnce) {
     std::array<Runs, 4> runs;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
-      Caller other([&] {
+      JoiningThread other([&] {
         pool->Submit([&] { runs[0].Add(); });
         pool->Submit([&] { runs[1].Add(); });
       });
@@ -181,7 +181,7 @@ TEST_P(PoolSimTest, RunsEachTaskOfSeveralThreadsOnce) {
 
 TEST_P(PoolSimTest, WhatHappenedBeforeIsVisible) {
   sim::Explore(Racing(), [&] {
-    std::array<sync::Shared<int>, 3> value;
+    std::array<sync::RaceChecked<int>, 3> value;
     {
       const std::unique_ptr<WorkerPool> pool = Make();
       value[0].Write() = 1;
@@ -347,7 +347,7 @@ TEST_P(PoolSimTest, AllSchedulesOfATaskThatSubmits) {
 
 TEST(FixedPoolSimTest, OneThreadStartsTasksInTheOrderOfSubmit) {
   sim::Explore(Racing(), [] {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     {
       FixedPool pool(1);
       for (int i = 0; i < 4; ++i) {
@@ -941,7 +941,7 @@ TEST(DefaultExecutorSimTest, IsOneForAllThreads) {
     std::array<Runs, 2> runs;
     Gate done(2);
     {
-      Caller other([&] {
+      JoiningThread other([&] {
         DefaultExecutor().Submit([&] {
           runs[0].Add();
           done.Open();
@@ -960,7 +960,7 @@ TEST(DefaultExecutorSimTest, IsOneForAllThreads) {
 // Urgent tasks are ahead of those that wait for a thread, in their own order.
 TEST(UrgentSimTest, GoesAheadOfQueuedTasks) {
   sim::Explore(Racing(), [] {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     const auto note = [&order](int name) {
       return [&order, name] { order.Write().push_back(name); };
     };
@@ -1010,11 +1010,11 @@ TEST(UrgentSimTest, TheOthersHaveTheirTurnOneByOne) {
   options.schedules = 100;
   sim::Explore(options, [] {
     constexpr int kOthers = 3;
-    sync::Shared<std::vector<int>> ahead;
+    sync::RaceChecked<std::vector<int>> ahead;
     {
       Gate begun;
       Gate submitted;
-      sync::Shared<int> urgent;
+      sync::RaceChecked<int> urgent;
       FixedPool pool(1);
       pool.Submit([&] {
         begun.Open();
@@ -1088,7 +1088,7 @@ SteadyTime After(int ticks) { return SteadyTime::Now() + ticks * kTick; }
 
 TEST(TimerQueueSimTest, GoesAheadOfQueuedTasks) {
   sim::Explore(Quiescent(), [] {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     Gate begun;
     Gate done(2);
     FixedPool pool(1);
@@ -1116,7 +1116,7 @@ TEST(TimerQueueSimTest, GoesAheadOfQueuedTasks) {
 // is to be ordered, and exactly when.
 TEST(TimerQueueSimTest, RunsInTheOrderOfDueTimesAndThenOfArm) {
   sim::Explore(Quiescent(), [] {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     Gate done(4);
     FixedPool pool(1);
     TimerQueue queue(pool);
@@ -1150,7 +1150,7 @@ TEST(TimerQueueSimTest, WhatIsLeftOfManyComesInOrder) {
     options.schedules = 10;
     sim::Explore(options, [seed] {
       std::mt19937 random(seed);
-      sync::Shared<std::vector<size_t>> order;
+      sync::RaceChecked<std::vector<size_t>> order;
       std::vector<std::unique_ptr<Timer>> timers;
       std::vector<SteadyTime> due(kCount);
       std::vector<bool> armed(kCount, false);
@@ -1189,7 +1189,7 @@ TEST(TimerQueueSimTest, WhatIsLeftOfManyComesInOrder) {
 
 TEST(TimerQueueSimTest, EqualTimesAreInTheOrderOfArmThoughTimeRaces) {
   sim::Explore(Racing(), [] {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     Gate done(3);
     FixedPool pool(1);
     TimerQueue queue(pool);
@@ -1214,7 +1214,7 @@ TEST(TimerQueueSimTest, EqualTimesAreInTheOrderOfArmThoughTimeRaces) {
 
 TEST(TimerQueueSimTest, WhatHappenedBeforeArmIsVisible) {
   sim::Explore(Racing(), [] {
-    sync::Shared<int> value;
+    sync::RaceChecked<int> value;
     Gate done;
     ElasticPool pool(OneWorkerForATick());
     TimerQueue queue(pool);
@@ -1269,7 +1269,7 @@ void DisarmAsItFires(bool second_thread) {
       sync::SleepFor(kTick);
       if (queue.Disarm(timer)) ++disarmed;
     };
-    std::optional<Caller> other;
+    std::optional<JoiningThread> other;
     if (second_thread) other.emplace(disarm);
     disarm();
   }
@@ -1351,7 +1351,7 @@ TEST(TimerQueueSimTest, AnEarlierTimerIsNotOverslept) {
       EXPECT_EQ(SteadyTime::Now(), SteadyTime() + kTick);
       done.Open();
     });
-    Caller other([&] { queue.Arm(early, SteadyTime() + kTick); });
+    JoiningThread other([&] { queue.Arm(early, SteadyTime() + kTick); });
     queue.Arm(late, SteadyTime() + absl::Hours(1));
     done.Pass();
     EXPECT_TRUE(queue.Disarm(late));
@@ -1393,7 +1393,7 @@ TEST(TimerQueueSimTest, RunsAfterTheEarliestWasDisarmed) {
 TEST(TimerQueueSimTest, MayBeArmedAgainWhenItRuns) {
   for (const sim::Time time : {sim::Time::kRacing, sim::Time::kQuiescent}) {
     sim::Explore({.schedules = kSchedules, .time = time}, [&] {
-      sync::Shared<int> runs;
+      sync::RaceChecked<int> runs;
       Gate done;
       ElasticPool pool(OneWorkerForATick());
       TimerQueue queue(pool);
@@ -1566,7 +1566,7 @@ TEST(TimerQueueSimTest, TheProcesssQueueRunsOnTheDefaultExecutor) {
       done.Open();
     });
     Timer others_timer([&] { done.Open(); });
-    Caller other(
+    JoiningThread other(
         [&] { TimerQueue::Default().Arm(others_timer, SteadyTime::Now()); });
     TimerQueue::Default().Arm(timer, After(1));
     done.Pass();

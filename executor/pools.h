@@ -11,26 +11,27 @@ namespace cohort {
 
 // For all pools below:
 //
-// Blocks?        Submit does not. The destructor does.
-// Cancellation?  None; groups put it on top.
-// Order?         Tasks start in the order of Submit.
-// On error?      An exception that leaves a task terminates the process. A task
-//                that ends its thread (pthread_exit) ends nothing else. If the
-//                system has no thread to give, tasks wait for the threads there
-//                are, and starting one is tried again; stats() counts it. Where
-//                there is not even one thread, a group's Wait runs that group's
-//                tasks, and the destructor runs what is left.
-// Thread safety  All methods, from any thread.
-// Memory order   What happened before Submit is visible to the task; what a
-//                task did, and the destructors of its thread-local objects,
-//                is visible after the pool's destructor.
-// Destruction    Runs every task that was submitted, also those that tasks
-//                submit meanwhile, then joins the threads. Dies when called
-//                from one of its own tasks; but where such a task calls exit()
-//                and the pool is static, leaves all as it is, and waits for
-//                nobody.
-// Fork           A child that does not exec has none of the threads: it must
-//                not use a pool that its parent has used.
+// Blocks?         Submit does not. The destructor does.
+// Cancellation?   None; groups put it on top.
+// Order?          Tasks start in the order of Submit.
+// On error?       An exception that leaves a task terminates the process. A
+//                 task that ends its thread (pthread_exit) ends nothing else.
+//                 If the system has no thread to give, tasks wait for the
+//                 threads there are, and starting one is tried again; stats()
+//                 counts it. Where there is not even one thread, a group's Wait
+//                 runs that group's tasks, and the destructor runs what is
+//                 left.
+// Thread safety   All methods, from any thread.
+// Memory ordering What happened before Submit is visible to the task; what a
+//                 task did, and the destructors of its thread-local objects, is
+//                 visible after the pool's destructor.
+// Destruction     Runs every task that was submitted, also those that tasks
+//                 submit meanwhile, then joins the threads. Dies when called
+//                 from one of its own tasks; but where such a task calls exit()
+//                 and the pool is static, leaves all as it is, and waits for
+//                 nobody.
+// Fork            A child that does not exec has none of the threads: it must
+//                 not use a pool that its parent has used.
 
 // A pool in which every submitted task starts in bounded time, whatever the
 // running tasks block on. `workers` threads run tasks; when one of them

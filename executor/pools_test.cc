@@ -40,9 +40,9 @@ namespace {
 
 using executor_internal::WorkerPool;
 using testing::Await;
-using testing::Caller;
 using testing::Countdown;
 using testing::Gate;
+using testing::JoiningThread;
 using testing::PoolCase;
 using testing::Scaled;
 
@@ -64,9 +64,9 @@ TEST_P(PoolTest, RunsEachTaskOfManyThreadsOnce) {
   std::vector<std::atomic<int>> runs(static_cast<size_t>(kSubmitters * each));
   {
     const std::shared_ptr<WorkerPool> pool = Make();
-    std::vector<std::unique_ptr<Caller>> submitters;
+    std::vector<std::unique_ptr<JoiningThread>> submitters;
     for (int i = 0; i < kSubmitters; ++i) {
-      submitters.push_back(std::make_unique<Caller>([&, i] {
+      submitters.push_back(std::make_unique<JoiningThread>([&, i] {
         for (int j = 0; j < each; ++j) {
           const auto index = static_cast<size_t>(i * each + j);
           pool->Submit([&runs, index] { ++runs[index]; });

@@ -168,9 +168,9 @@ TEST_P(ProgressTest, TasksComputeUntilALaterOneStopsThem) {
 
 TEST_P(ProgressTest, WorkersBlockWhileOtherThreadsTakeTheProcessors) {
   std::atomic<bool> stop = false;
-  std::vector<std::unique_ptr<testing::Caller>> busy;
+  std::vector<std::unique_ptr<testing::JoiningThread>> busy;
   for (int i = 0; i < sync::HardwareConcurrency(); ++i) {
-    busy.push_back(std::make_unique<testing::Caller>([&] {
+    busy.push_back(std::make_unique<testing::JoiningThread>([&] {
       while (!stop) {
       }
     }));

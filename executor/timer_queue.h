@@ -17,19 +17,19 @@ namespace cohort {
 // slow callback delays no other timer, since none runs on the queue's own
 // thread.
 //
-// Blocks?        Only the destructor, for its thread.
-// Cancellation?  Disarm, which says whether it came in time.
-// Order?         By due time; equal times in the order of Arm. That is the
-//                order in which the executor gets them.
-// On error?      If the system refuses the queue's thread, starting it is tried
-//                again by the next Arm; no timer is lost. Nothing here
-//                allocates but that start.
-// Cost           Arm takes constant time, Disarm logarithmic time, amortized.
-// Thread safety  All methods, from any thread. A Timer belongs to one queue at
-//                a time, and arming the same one from two threads at once is a
-//                race.
-// Memory order   What happened before Arm is visible to OnDue.
-// Destruction    Dies if a timer is still armed.
+// Blocks?         Only the destructor, for its thread.
+// Cancellation?   Disarm, which says whether it came in time.
+// Order?          By due time; equal times in the order of Arm. That is the
+//                 order in which the executor gets them.
+// On error?       If the system refuses the queue's thread, starting it is
+//                 tried again by the next Arm; no timer is lost. Nothing here
+//                 allocates but that start.
+// Cost            Arm takes constant time, Disarm logarithmic time, amortized.
+// Thread safety   All methods, from any thread. A Timer belongs to one queue at
+//                 a time, and arming the same one from two threads at once is a
+//                 race.
+// Memory ordering What happened before Arm is visible to OnDue.
+// Destruction     Dies if a timer is still armed.
 class TimerQueue {
  public:
   // A base for what is to happen at a time, embedded in whatever it belongs to,

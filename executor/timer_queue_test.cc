@@ -19,9 +19,9 @@ namespace {
 
 using sync::SteadyTime;
 using testing::Await;
-using testing::Caller;
 using testing::Countdown;
 using testing::Gate;
+using testing::JoiningThread;
 using testing::Scaled;
 
 class Timer final : public TimerQueue::Timer {
@@ -254,9 +254,9 @@ TEST_F(TimerQueueTest, IsUsedFromManyThreads) {
     timers.push_back(std::make_unique<Timer>([&] { ++ran; }));
   }
   {
-    std::vector<std::unique_ptr<Caller>> threads;
+    std::vector<std::unique_ptr<JoiningThread>> threads;
     for (int t = 0; t < kThreads; ++t) {
-      threads.push_back(std::make_unique<Caller>([&, t] {
+      threads.push_back(std::make_unique<JoiningThread>([&, t] {
         for (int i = 0; i < each; ++i) {
           Timer& timer = *timers[static_cast<size_t>(t * each + i)];
           queue.Arm(timer, SteadyTime::Now() + absl::Microseconds(i % 100));

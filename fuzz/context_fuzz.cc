@@ -24,7 +24,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 
@@ -43,8 +43,8 @@ struct Cause {
   int number = 0;
   const Node* giver = nullptr;  // null until it is known
   bool of_deadline = false;
-  sync::Shared<int> before;  // written before it is given
-  int64_t begin = kNever;    // of the call that gives it, and its end
+  sync::RaceChecked<int> before;  // written before it is given
+  int64_t begin = kNever;         // of the call that gives it, and its end
   int64_t end = kNever;
   bool won = false;
 };
@@ -120,8 +120,8 @@ struct Callback {
   std::optional<Seen> saw;
   Gate over;  // with its functor
 
-  sync::Shared<int> runs;
-  sync::Shared<int> ends;  // of functors
+  sync::RaceChecked<int> runs;
+  sync::RaceChecked<int> ends;  // of functors
 };
 
 struct Op {
@@ -618,9 +618,9 @@ void World::Run() {
   main->Run(setup_);
   main->HandOver(agents);
   {
-    std::vector<std::unique_ptr<testing::Caller>> callers;
+    std::vector<std::unique_ptr<testing::JoiningThread>> callers;
     for (size_t i = 0; i < programs_.size(); ++i) {
-      callers.push_back(std::make_unique<testing::Caller>(
+      callers.push_back(std::make_unique<testing::JoiningThread>(
           [&agents, this, i] { agents[i]->Run(programs_[i]); }));
     }
     if (drops_root_) {

@@ -25,7 +25,7 @@
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 
 namespace cohort::cyclicbarrier {
@@ -242,7 +242,7 @@ class Model {
   std::array<Note, kMaxThreads> cancelled_{};
   std::array<Note, kMaxRounds> began_{};
   std::array<Note, kMaxRounds> ended_{};  // where it has succeeded
-  sync::Shared<size_t> rounds_;           // of the action, one after the other
+  sync::RaceChecked<size_t> rounds_;      // of the action, one after the other
 };
 
 void Run(sim::ByteStream& stream) {

@@ -29,7 +29,7 @@
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort::errgroup {
@@ -111,7 +111,7 @@ struct Task {
   Note<bool> waited;     // for its own group
   Note<bool> late;       // to start
   // Written by the submitter, then by the task; read after Wait.
-  sync::Shared<int> data;
+  sync::RaceChecked<int> data;
 };
 
 struct GroupProgram {
@@ -665,7 +665,7 @@ class Model {
   Note<bool> cancelled_;  // by a call that has returned
   Note<bool> over_;       // a Wait has ended it
   Note<bool> gone_;
-  sync::Shared<int> starts_;
+  sync::RaceChecked<int> starts_;
 };
 
 void Run(sim::ByteStream& stream) {

@@ -24,7 +24,7 @@
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 
@@ -246,7 +246,7 @@ class Run {
       TimerQueue queue(*pool_);
       queue_ = &queue;
       {
-        std::optional<testing::Caller> other;
+        std::optional<testing::JoiningThread> other;
         if (!program_.other.empty()) {
           other.emplace([this] { Perform(program_.other); });
         }
@@ -264,8 +264,8 @@ class Run {
 
  private:
   struct Task {
-    sync::Shared<bool> submitted;
-    sync::Shared<int> runs;
+    sync::RaceChecked<bool> submitted;
+    sync::RaceChecked<int> runs;
     Gate done;
   };
 
@@ -422,7 +422,7 @@ class Run {
   }
 
   void Nest() {
-    sync::Shared<int> runs;
+    sync::RaceChecked<int> runs;
     {
       ElasticPool inner({.workers = 1, .keep_alive = kTick});
       inner.Submit([&] {

@@ -87,7 +87,7 @@ inline std::unique_ptr<Executor> MakeExecutor(int kind) {
 // Calls `run` with the number of each thread: the first one here.
 template <class F>
 void RunThreads(size_t count, F run) {
-  std::deque<testing::Caller> others;
+  std::deque<testing::JoiningThread> others;
   for (size_t i = 1; i < count; ++i) others.emplace_back([&run, i] { run(i); });
   run(size_t{0});
 }

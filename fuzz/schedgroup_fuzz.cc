@@ -32,7 +32,7 @@
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::schedgroup {
 namespace {
@@ -100,8 +100,8 @@ struct Task {
   End end = End::kOk;
 
   // Of whoever schedules it, before it does.
-  sync::Shared<SteadyTime> earliest;
-  sync::Shared<int> runs;
+  sync::RaceChecked<SteadyTime> earliest;
+  sync::RaceChecked<int> runs;
   Publication scheduled;  // the call has returned, and `name` may be read
   TaskId name;
   Note<bool> started;

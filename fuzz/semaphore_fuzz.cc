@@ -23,7 +23,7 @@
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::semaphore {
 namespace {
@@ -267,7 +267,7 @@ class Model {
   std::array<Waiting, kMaxThreads> waiting_;  // by thread
   Note<int64_t> acquiring_;
   // Written by who holds all permits, read by who holds some.
-  sync::Shared<int> guarded_;
+  sync::RaceChecked<int> guarded_;
 };
 
 void Run(sim::ByteStream& stream) {

@@ -30,7 +30,7 @@
 #include "cohort/singleflight/group.h"
 #include "cohort/singleflight/result.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::singleflight {
 namespace {
@@ -90,7 +90,7 @@ struct Request {
   Note<bool> alone;      // and was told to be the only one
   Note<int> ended_at;    // its own work, by the clock of the model
   // Written by the caller, then by the work, read by all who are given it.
-  sync::Shared<int> data;
+  sync::RaceChecked<int> data;
 };
 
 struct Program {

@@ -32,7 +32,7 @@
 #include "cohort/sizedgroup/sized_group.h"
 #include "cohort/sizedgroup/wait_group.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::sizedgroup {
 namespace {
@@ -92,7 +92,7 @@ struct Task {
   Note<bool> destroyed;  // the functor
   Note<bool> waited;     // for its own group
   // Written by the submitter, then by the task; read after Wait.
-  sync::Shared<int> data;
+  sync::RaceChecked<int> data;
 };
 
 struct Program {

@@ -147,9 +147,10 @@ struct Call {
 class Program : public std::enable_shared_from_this<Program> {
  public:
   // Makes the call, and checks what comes of it.
-  using Caller = void (*)(Program& program, Call& call, const Context& context);
+  using JoiningThread = void (*)(Program& program, Call& call,
+                                 const Context& context);
 
-  Program(sim::ByteStream& stream, Caller caller)
+  Program(sim::ByteStream& stream, JoiningThread caller)
       : stream_(stream),
         caller_(caller),
         parent_(static_cast<ParentKind>(stream.Below(4))) {
@@ -160,7 +161,7 @@ class Program : public std::enable_shared_from_this<Program> {
 
   void Run() {
     const Context context = parent_.context();
-    std::optional<testing::Caller> canceller;
+    std::optional<testing::JoiningThread> canceller;
     if (cancel_after_ > 0) {
       canceller.emplace([this] {
         if (cancel_after_ > 1) sync::SleepFor((cancel_after_ - 1) * kMoment);
@@ -305,7 +306,7 @@ class Program : public std::enable_shared_from_this<Program> {
   static constexpr int kMaxDepth = 2;
 
   sim::ByteStream& stream_;
-  const Caller caller_;
+  const JoiningThread caller_;
   Parent parent_;
   std::deque<FunctionSpec> functions_;
   std::deque<Call> calls_;

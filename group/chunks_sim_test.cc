@@ -21,7 +21,7 @@
 namespace cohort::group_internal {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 absl::Status No(const std::string& text) { return absl::NotFoundError(text); }
 
@@ -125,7 +125,7 @@ TEST(ChunksSimTest, ACancellationAgainstTheElements) {
       constexpr size_t kCount = 5;
       CancelScope scope = WithCancel(Context());
       sync::Atomic<bool> cancelled = false;
-      Caller canceller([&] {
+      JoiningThread canceller([&] {
         scope.Cancel(No("enough"));
         cancelled = true;
       });

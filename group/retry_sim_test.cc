@@ -22,7 +22,7 @@
 namespace cohort::group_internal {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 // Time passes only where all sleep, so that it is exact.
 void InTime(absl::FunctionRef<void()> body) {
@@ -130,7 +130,8 @@ TEST(RetrySimTest, AnHourOfPausesEndsWithTheDeadline) {
 TEST(RetrySimTest, ACancellationEndsAPause) {
   sim::Explore({.schedules = 2000}, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(absl::NotFoundError("enough")); });
+    JoiningThread canceller(
+        [&scope] { scope.Cancel(absl::NotFoundError("enough")); });
     Failing failing;
     const RetryOutcome outcome =
         failing.Run(scope.context(), {.attempts = 2,
@@ -181,7 +182,7 @@ TEST(RetrySimTest, TheCallersDeadlineIsNoFailureOfAnAttempt) {
 TEST(RetrySimTest, ASuccessIsNotGivenUpForACancellation) {
   sim::Explore({.schedules = 1000}, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(); });
+    JoiningThread canceller([&scope] { scope.Cancel(); });
     bool called = false;
     const RetryOutcome outcome =
         RunRetry(scope.context(), "test", {}, [&called](const Context&) {

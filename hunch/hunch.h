@@ -14,27 +14,28 @@
 // The functions are callables of the forms that ValueTask names, and may come
 // as arguments or as a range.
 //
-// Blocks?        Every call here does, until all its functions have ended; it
-//                runs some of them on the calling thread. TakeDetached is the
-//                exception, and named for it.
-// Cancellation?  A function that has not started when the context is done is
-//                not called. One that runs is told through the context that it
-//                is given. If that kept a call from its result, the call
-//                returns the cause. A context that is done already starts
-//                nothing.
-// Order?         All start at once, in no order (but with Waterfall and Retry);
-//                with a limit, in the order of the arguments as others end.
-// On error?      The first error by completion is returned, and the others are
-//                told to stop. An exception that leaves a function is its
-//                error: kInternal, with type and what(). If the call itself
-//                runs out of memory it throws std::bad_alloc: what has started
-//                is told to stop, and has ended by then (but with
-//                TakeDetached).
-// Thread safety  Any call, from any thread, also from inside a function.
-// Memory order   What happened before the call is visible to the functions,
-//                and what they did to whoever the call returns to.
-// Destruction    Functions are destroyed before the call returns (but with
-//                TakeDetached), and not under any lock.
+// Blocks?         Every call here does, until all its functions have ended; it
+//                 runs some of them on the calling thread. TakeDetached is the
+//                 exception, and named for it.
+// Cancellation?   A function that has not started when the context is done is
+//                 not called. One that runs is told through the context that it
+//                 is given. If that kept a call from its result, the call
+//                 returns the cause. A context that is done already starts
+//                 nothing.
+// Order?          All start at once, in no order (but with Waterfall and
+//                 Retry); with a limit, in the order of the arguments as others
+//                 end.
+// On error?       The first error by completion is returned, and the others are
+//                 told to stop. An exception that leaves a function is its
+//                 error: kInternal, with type and what(). If the call itself
+//                 runs out of memory it throws std::bad_alloc: what has started
+//                 is told to stop, and has ended by then (but with
+//                 TakeDetached).
+// Thread safety   Any call, from any thread, also from inside a function.
+// Memory ordering What happened before the call is visible to the functions,
+//                 and what they did to whoever the call returns to.
+// Destruction     Functions are destroyed before the call returns (but with
+//                 TakeDetached), and not under any lock.
 //
 // A null function, a negative number, or a limit below 1 is a contract
 // violation: it dies before any function is called.
@@ -143,7 +144,7 @@ template <class... F>
   requires ValueTasks<F...>
 auto Take(const Context& context, int n, F&&... functions) {
   return internal::Take(
-      context, "hunch::Take", n, {}, group_internal::Losers::kJoin,
+      context, "hunch::Take", n, {}, group_internal::OnDecision::kJoin,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 template <class... F>
@@ -151,7 +152,7 @@ template <class... F>
 auto Take(const Context& context, int n, TakeOptions options,
           F&&... functions) {
   return internal::Take(
-      context, "hunch::Take", n, options, group_internal::Losers::kJoin,
+      context, "hunch::Take", n, options, group_internal::OnDecision::kJoin,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 
@@ -163,7 +164,8 @@ template <class... F>
   requires ValueTasks<F...>
 auto TakeDetached(const Context& context, int n, F&&... functions) {
   return internal::Take(
-      context, "hunch::TakeDetached", n, {}, group_internal::Losers::kDetach,
+      context, "hunch::TakeDetached", n, {},
+      group_internal::OnDecision::kDetach,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 template <class... F>
@@ -172,7 +174,7 @@ auto TakeDetached(const Context& context, int n, TakeOptions options,
                   F&&... functions) {
   return internal::Take(
       context, "hunch::TakeDetached", n, options,
-      group_internal::Losers::kDetach,
+      group_internal::OnDecision::kDetach,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 

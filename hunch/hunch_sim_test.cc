@@ -20,7 +20,7 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -28,7 +28,7 @@
 namespace cohort::hunch {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 absl::Status No(const std::string& text) { return absl::NotFoundError(text); }
 
@@ -50,7 +50,7 @@ class Work {
   // Tells whether it was told to stop.
   bool Do(const Context& context) {
     ++inside_;
-    sync::Point("working");
+    sync::SchedulePoint("working");
     const bool stopped = context.done();
     --inside_;
     return stopped;
@@ -63,8 +63,8 @@ class Work {
 
 TEST(HunchSimTest, AllOrdersWhatItsFunctionsDo) {
   Explore(2000, [] {
-    sync::Shared<int> before;
-    sync::Shared<int> data[2];
+    sync::RaceChecked<int> before;
+    sync::RaceChecked<int> data[2];
     before.Write() = 1;
     const auto all = All(
         Context(),
@@ -119,7 +119,7 @@ TEST(HunchSimTest, OfTwoErrorsTheOneThatCameFirst) {
 TEST(HunchSimTest, AllAgainstACancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     Work work;
     sync::Atomic<int> succeeded = 0;
     auto function = [&](const Context& context) -> absl::StatusOr<int> {
@@ -140,7 +140,7 @@ TEST(HunchSimTest, AllAgainstACancellation) {
 TEST(HunchSimTest, AnErrorAgainstACancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     sync::Atomic<bool> failed = false;
     auto fail = [&failed]() -> absl::StatusOr<int> {
       failed = true;
@@ -237,7 +237,7 @@ TEST(HunchSimTest, TakeToleratesErrorsWhileEnoughCanSucceed) {
 TEST(HunchSimTest, B45_AResultAgainstACancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     Work work;
     sync::Atomic<int> succeeded = 0;
     auto function = [&](const Context& context) -> absl::StatusOr<int> {
@@ -254,7 +254,7 @@ TEST(HunchSimTest, B45_AResultAgainstACancellation) {
 
 TEST(HunchSimTest, B46_TakeEndsAfterTheRest) {
   Explore(4000, [] {
-    auto data = std::make_unique<sync::Shared<int>>();
+    auto data = std::make_unique<sync::RaceChecked<int>>();
     const auto taken = Take(
         Context(), 1,
         [&data](const Context& context) -> absl::StatusOr<int> {
@@ -293,7 +293,7 @@ TEST(HunchSimTest, ACancellationThatHasReturnedIsFollowedByNoValues) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
     CancelScope returned = WithCancel(Context());
-    Caller canceller([&] {
+    JoiningThread canceller([&] {
       scope.Cancel(No("enough"));
       returned.Cancel();
     });
@@ -342,12 +342,12 @@ TEST(HunchSimTest, TheFirstErrorEndsForEach) {
 TEST(HunchSimTest, ForEachAgainstACancellation) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     sync::Atomic<int> successes = 0;
     const absl::Status status =
         ForEach(scope.context(), {.limit = 2}, std::vector<int>(4),
                 [&](const Context& context, int) -> absl::Status {
-                  sync::Point("running");
+                  sync::SchedulePoint("running");
                   if (context.done()) return context.status();
                   ++successes;
                   return absl::OkStatus();
@@ -420,7 +420,7 @@ TEST(HunchSimTest, B51_AnAbnormalEndIsCounted) {
 TEST(HunchSimTest, NestedCallsShareTheCancellation) {
   Explore(2000, [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     auto take = [](const Context& context) -> absl::StatusOr<int> {
       auto wait = [](const Context& inner) -> absl::StatusOr<int> {
         inner.AwaitDone();
@@ -435,7 +435,7 @@ TEST(HunchSimTest, NestedCallsShareTheCancellation) {
 TEST(HunchSimTest, AWaterfallAgainstACancellation) {
   ExploreAll(Quiescent(sim::Strategy::DepthFirst()), [] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] { scope.Cancel(No("enough")); });
+    JoiningThread canceller([&scope] { scope.Cancel(No("enough")); });
     int steps = 0;
     const absl::StatusOr<int> result = Waterfall(
         scope.context(), [&steps] { return ++steps; },

@@ -40,11 +40,11 @@ namespace cohort::hunch {
 namespace {
 
 using ::cohort::testing::AtEnd;
-using ::cohort::testing::Caller;
 using ::cohort::testing::Countdown;
 using ::cohort::testing::Fail;
 using ::cohort::testing::FailAsConst;
 using ::cohort::testing::Failed;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::Succeed;
 using ::cohort::testing::ValueCase;
 
@@ -530,7 +530,7 @@ TEST(TakeTest, TheCauseIsWhatACancelledTakeReturns) {
     context.AwaitDone();
     return context.status();
   };
-  Caller canceller([&] {
+  JoiningThread canceller([&] {
     started.Wait();
     scope.Cancel(No("enough"));
   });

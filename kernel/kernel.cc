@@ -682,7 +682,7 @@ void Kernel::Yield(Site site) {
   Record();
 }
 
-void Kernel::Point(const char* name, Site site) {
+void Kernel::SchedulePoint(const char* name, Site site) {
   Inside kernel(*this);
   Step(OpKind::kPoint, site, 0, 0, 0, /*read=*/true, name);
   Record(0, name);

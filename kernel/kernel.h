@@ -121,8 +121,8 @@ class Kernel {
   void FailUpdate(AtomicCore& atomic, std::memory_order order);
   bool FailsSpuriously();
 
-  void Read(SharedCore& shared, Site site);
-  void Write(SharedCore& shared, Site site);
+  void Read(RaceCheckedCore& shared, Site site);
+  void Write(RaceCheckedCore& shared, Site site);
 
   // -1 if the system refuses; else takes over what it gets.
   int Start(ThreadStart* start, Site site);
@@ -138,7 +138,7 @@ class Kernel {
   void ShiftWallClock(int64_t shift, Site site);
   void SleepUntil(int64_t deadline, Site site);
   void Yield(Site site);
-  void Point(const char* name, Site site);
+  void SchedulePoint(const char* name, Site site);
   int Choose(int n, Site site);
   COHORT_UNINSTRUMENTED int processors() const { return options_.processors; }
 
@@ -151,7 +151,7 @@ class Kernel {
   void Destroyed(MutexCore& mutex);
   void Destroyed(CondVarCore& condition);
   void Destroyed(AtomicCore& atomic);
-  void Destroyed(SharedCore& shared);
+  void Destroyed(RaceCheckedCore& shared);
 
   // Ends the run.
   [[noreturn]] void Fail(Verdict verdict,
@@ -232,7 +232,7 @@ class Kernel {
   uint32_t Use(MutexCore& mutex, Site site);
   uint32_t Use(CondVarCore& condition, Site site);
   uint32_t Use(AtomicCore& atomic, Site site);
-  uint32_t Use(SharedCore& shared, Site site);
+  uint32_t Use(RaceCheckedCore& shared, Site site);
   uint32_t NewObject(ObjectKind kind, Site site);
 
   // Announces what the current thread is about to do, and returns when it may.

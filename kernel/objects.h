@@ -91,10 +91,10 @@ class AtomicCore : public Object {
   History* history_ = nullptr;
 };
 
-class SharedCore : public Object {
+class RaceCheckedCore : public Object {
  protected:
-  explicit SharedCore(Site site) : Object(ObjectKind::kShared, site) {}
-  ~SharedCore();
+  explicit RaceCheckedCore(Site site) : Object(ObjectKind::kShared, site) {}
+  ~RaceCheckedCore();
 
  private:
   friend class Kernel;

@@ -76,7 +76,7 @@ CondVarCore::~CondVarCore() {
 AtomicCore::~AtomicCore() {
   if (Kernel* kernel = Kernel::Active()) kernel->Destroyed(*this);
 }
-SharedCore::~SharedCore() {
+RaceCheckedCore::~RaceCheckedCore() {
   if (Kernel* kernel = Kernel::Active()) kernel->Destroyed(*this);
 }
 
@@ -104,7 +104,7 @@ uint32_t Kernel::Use(AtomicCore& atomic, Site site) {
   return atomic.id_;
 }
 
-uint32_t Kernel::Use(SharedCore& shared, Site site) {
+uint32_t Kernel::Use(RaceCheckedCore& shared, Site site) {
   if (Register(shared, site)) {
     shared.writer_ = -1;
     shared.reads_ = nullptr;
@@ -376,7 +376,7 @@ bool Kernel::FailsSpuriously() {
   return fails;
 }
 
-void Kernel::Read(SharedCore& shared, Site site) {
+void Kernel::Read(RaceCheckedCore& shared, Site site) {
   Inside kernel(*this);
   Use(shared, site);
   const VectorClock& mine = current().clock;
@@ -401,7 +401,7 @@ void Kernel::Read(SharedCore& shared, Site site) {
   objects_[shared.id_].users |= Bit(current_);
 }
 
-void Kernel::Write(SharedCore& shared, Site site) {
+void Kernel::Write(RaceCheckedCore& shared, Site site) {
   Inside kernel(*this);
   Use(shared, site);
   const VectorClock& mine = current().clock;
@@ -483,7 +483,7 @@ void Kernel::Destroyed(AtomicCore& atomic) {
   Record();
 }
 
-void Kernel::Destroyed(SharedCore& shared) {
+void Kernel::Destroyed(RaceCheckedCore& shared) {
   if (shared.run_ != run_) return;
   Write(shared, shared.site_);  // nobody may still be at it
 }

@@ -13,7 +13,7 @@ enum class Verdict : uint8_t {
   kLostWakeUp,           // a deadlock of one whose signal came before its wait
   kLivelock,             // more steps than allowed
   kLeak,                 // a thread that never ends, although the body has
-  kRace,                 // unsynchronised accesses to a Shared
+  kRace,                 // unsynchronised accesses to a RaceChecked
   kUseAfterDestruction,  // of an object of the seam
   kMisuse,               // unlocking what another thread holds, and the like
   kException,            // one that left the body of a thread

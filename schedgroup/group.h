@@ -64,32 +64,32 @@ class TaskId {
 
 // Runs each of its tasks once its time has come.
 //
-// Blocks?        Wait, CancelAndWait, CancelAndWaitUntil and the destructor do;
-//                they announce it with a BlockingScope. A slow task delays no
-//                other one, unless Options::limit says so.
-// Cancellation?  Of the context given to the constructor, by Cancel, or with
-//                cancel_on_error by the first error. Tasks that have not
-//                started are skipped, at once. Running tasks are told through
-//                the context that they are given.
-// Order?         By time; equal times in the order of submission. That is the
-//                order in which tasks start, at or after their time. With a
-//                limit, those that are due wait in that order.
-// On error?      The first error is the result of Wait; others are counted.
-//                What a task returns because it was told to stop (CANCELLED,
-//                the context's status code, or its cause) is none. An exception
-//                counts as kInternal, with its type and what(), and so does a
-//                task that ends its thread (pthread_exit), except with
-//                Exceptions::kTerminate or without exceptions: that terminates
-//                the process. A call that finds no memory throws
-//                std::bad_alloc and has changed nothing; the process ends if
-//                there is none to start a task at its time.
-// Thread safety  All methods, from any thread; the destructor not inside one of
-//                the group's tasks.
-// Memory order   What happened before a task was scheduled is visible to it,
-//                and what it did to whoever returns from a Wait that saw it
-//                end, or learns from Cancel or CancelAndWait that it is over,
-//                and to its next run.
-// Destruction    Cancels, then waits for running tasks.
+// Blocks?         Wait, CancelAndWait, CancelAndWaitUntil and the destructor
+//                 do; they announce it with a BlockingScope. A slow task delays
+//                 no other one, unless Options::limit says so.
+// Cancellation?   Of the context given to the constructor, by Cancel, or with
+//                 cancel_on_error by the first error. Tasks that have not
+//                 started are skipped, at once. Running tasks are told through
+//                 the context that they are given.
+// Order?          By time; equal times in the order of submission. That is the
+//                 order in which tasks start, at or after their time. With a
+//                 limit, those that are due wait in that order.
+// On error?       The first error is the result of Wait; others are counted.
+//                 What a task returns because it was told to stop (CANCELLED,
+//                 the context's status code, or its cause) is none. An
+//                 exception counts as kInternal, with its type and what(), and
+//                 so does a task that ends its thread (pthread_exit), except
+//                 with Exceptions::kTerminate or without exceptions: that
+//                 terminates the process. A call that finds no memory throws
+//                 std::bad_alloc and has changed nothing; the process ends if
+//                 there is none to start a task at its time.
+// Thread safety   All methods, from any thread; the destructor not inside one
+//                 of the group's tasks.
+// Memory ordering What happened before a task was scheduled is visible to it,
+//                 and what it did to whoever returns from a Wait that saw it
+//                 end, or learns from Cancel or CancelAndWait that it is over,
+//                 and to its next run.
+// Destruction     Cancels, then waits for running tasks.
 //
 // Times are kept on the monotonic clock: the wall clock is read when a task is
 // scheduled, and setting it later neither loses nor repeats one. Time that the

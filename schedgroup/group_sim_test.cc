@@ -25,7 +25,7 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -34,7 +34,7 @@ namespace cohort::schedgroup {
 namespace {
 
 using ::cohort::testing::AtEnd;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using sync::SteadyTime;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
@@ -68,7 +68,7 @@ void ExpectAccounted(const Group& group) {
 TEST(OrderSimTest, TasksStartInTheOrderOfTheirTimes) {
   ExploreInStep(500, [] {
     Group group({}, {.limit = 1});
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     const absl::Time start = sync::Now();
     for (const int i : {3, 1, 4, 2, 0}) {
       group.Schedule(start + i * kMoment, [&, i] {
@@ -85,9 +85,9 @@ TEST(OrderSimTest, TasksStartInTheOrderOfTheirTimes) {
 TEST(OrderSimTest, B56_EqualTimesRunInTheOrderOfSubmission) {
   Explore(4000, [] {
     Group group({}, {.limit = 1});
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     const absl::Time time = sync::Now() + 5 * kMoment;
-    Caller clock([] {  // lets time pass in steps
+    JoiningThread clock([] {  // lets time pass in steps
       for (int i = 0; i < 3; ++i) sync::SleepFor(kMoment);
     });
     for (int i = 0; i < 3; ++i) {
@@ -101,7 +101,7 @@ TEST(OrderSimTest, B56_EqualTimesRunInTheOrderOfSubmission) {
 TEST(OrderSimTest, EqualDelaysRunInTheOrderOfSubmission) {
   Explore(3000, [] {
     Group group({}, {.limit = 1});
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     for (int i = 0; i < 3; ++i) {
       group.Delay(kMoment, [&order, i] { order.Write().push_back(i); });
     }
@@ -137,7 +137,7 @@ TEST(OrderSimTest, ASlowTaskDelaysNoOtherOne) {
 TEST(OrderSimTest, WithALimitThoseThatAreDueWaitInTheirOrder) {
   ExploreInStep(500, [] {
     Group group({}, {.limit = 1});
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     group.Delay(absl::ZeroDuration(), [] { sync::SleepFor(9 * kMoment); });
     for (const int i : {2, 3, 1}) {
       group.Delay(i * kMoment, [&order, i] { order.Write().push_back(i); });
@@ -153,7 +153,7 @@ TEST(WallClockSimTest, KeepsTheOrderOfTimesWhateverPassesBetweenReadings) {
   Explore(3000, [] {
     internal::WallClock clock;
     const absl::Time time = sync::Now() + absl::Hours(1);
-    Caller passes([] {
+    JoiningThread passes([] {
       for (int i = 0; i < 4; ++i) sync::SleepFor(kMoment);
     });
     const SteadyTime first = clock.ToSteady(time);
@@ -229,8 +229,8 @@ TEST(GroupSimTest, EveryTaskIsRunSkippedOrRefused) {
       group.Delay(kMoment, [&] { ++ran; });
     };
     {
-      Caller other(schedule);
-      Caller canceller([&] { scope.Cancel(Fail("outside")); });
+      JoiningThread other(schedule);
+      JoiningThread canceller([&] { scope.Cancel(Fail("outside")); });
       schedule();
     }
     const absl::Status status = group.Wait();
@@ -247,7 +247,7 @@ TEST(GroupSimTest, StatsAddUpAtEveryMoment) {
     Group group({}, {.limit = 1});
     const TaskId id = group.Delay(kMoment, [] {});
     group.Delay(kMoment, [] {});
-    Caller reader([&] {
+    JoiningThread reader([&] {
       Stats last;
       for (int i = 0; i < 4; ++i) {
         const Stats stats = group.stats();
@@ -267,8 +267,8 @@ TEST(GroupSimTest, StatsAddUpAtEveryMoment) {
 
 TEST(GroupSimTest, WhatHappenedBeforeIsVisible) {
   Explore(3000, [] {
-    sync::Shared<int> value(0);
-    sync::Shared<int> captures(0);
+    sync::RaceChecked<int> value(0);
+    sync::RaceChecked<int> captures(0);
     Group group;
     value.Write() = 1;
     group.Delay(kMoment, [&, at_end = AtEnd([&] { captures.Write() = 1; })] {
@@ -293,7 +293,7 @@ TEST(GroupSimTest, B52_NoTaskIsLostThatComesWhenNothingElseWaits) {
     const auto run = [&] {
       if (++ran == 2) both.Cancel();
     };
-    Caller other([&] { group.Schedule(sync::Now(), run); });
+    JoiningThread other([&] { group.Schedule(sync::Now(), run); });
     group.Schedule(sync::Now(), run);
     both.context().AwaitDone();  // although nobody waits for the group
   });
@@ -302,9 +302,9 @@ TEST(GroupSimTest, B52_NoTaskIsLostThatComesWhenNothingElseWaits) {
 TEST(GroupSimTest, B53_WaitEndsAtTheMomentOfTheLastTask) {
   Explore(4000, [] {
     Group group;
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Delay(kMoment, [&] { ++ran.Write(); });
-    Caller other([&] {
+    JoiningThread other([&] {
       EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
       EXPECT_EQ(ran.Read(), 1);
     });
@@ -318,7 +318,7 @@ TEST(GroupSimTest, B54_WhatIsScheduledWhileWaitWaitsRuns) {
     Group group;
     sync::Atomic<int> ran = 0;
     const TaskId keeps_it_open = group.Delay(kNever, MustNotRun);
-    Caller other([&] {
+    JoiningThread other([&] {
       group.Schedule(sync::Now(), [&] { ++ran; });
       EXPECT_EQ(group.Cancel(keeps_it_open), CancelResult::kCancelled);
     });
@@ -331,7 +331,7 @@ TEST(GroupSimTest, B54_WhatIsScheduledWhileWaitWaitsRuns) {
 TEST(GroupSimTest, B56_TasksScheduleTheirSuccessorsWhileWaitWaits) {
   Explore(3000, [] {
     Group group({}, {.limit = 1});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     std::function<void()> next = [&] {
       if (++ran.Write() < 4) group.Delay(kMoment, next);
     };
@@ -344,7 +344,7 @@ TEST(GroupSimTest, B56_TasksScheduleTheirSuccessorsWhileWaitWaits) {
 TEST(GroupSimTest, ATaskThatWaitsForItsGroup) {
   Explore(3000, [] {
     Group group({}, {.limit = 1});
-    sync::Shared<bool> ran(false);
+    sync::RaceChecked<bool> ran(false);
     group.Delay(absl::ZeroDuration(), [&] {
       group.Delay(kMoment, [&] { ran.Write() = true; });
       EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -378,7 +378,7 @@ TEST(CancelSimTest, OfATaskRacesWithItsTime) {
     sync::Atomic<int> destroyed = 0;
     const TaskId id = group.Delay(
         kMoment, [&, at_end = AtEnd([&] { ++destroyed; })] { ++ran; });
-    Caller other([&] {
+    JoiningThread other([&] {
       const CancelResult result = group.Cancel(id);
       if (result == CancelResult::kCancelled) {
         EXPECT_EQ(ran, 0);
@@ -405,7 +405,7 @@ TEST(CancelSimTest, OneOfTwoTakesTheTaskBack) {
       if (group.Cancel(id) == CancelResult::kCancelled) ++cancelled;
     };
     {
-      Caller other(cancel);
+      JoiningThread other(cancel);
       cancel();
     }
     EXPECT_EQ(cancelled, 1);
@@ -423,8 +423,8 @@ TEST(CancelSimTest, OfATaskRacesWithThatOfTheGroupAndItsTime) {
         kMoment, [&, at_end = AtEnd([&] { ++destroyed; })] { ++ran; });
     CancelResult result = CancelResult::kFinished;
     {
-      Caller other([&] { result = group.Cancel(id); });
-      Caller canceller([&] { group.Cancel(Fail("stop")); });
+      JoiningThread other([&] { result = group.Cancel(id); });
+      JoiningThread canceller([&] { group.Cancel(Fail("stop")); });
     }
     const absl::Status status = group.Wait();
     EXPECT_EQ(destroyed, 1);
@@ -438,7 +438,8 @@ TEST(CancelSimTest, OfATaskRacesWithThatOfTheGroupAndItsTime) {
 class OfTwo {
  public:
   explicit OfTwo(Group& group) {
-    group.Delay(absl::ZeroDuration(), [] { sync::Point("holds the slot"); });
+    group.Delay(absl::ZeroDuration(),
+                [] { sync::SchedulePoint("holds the slot"); });
     id_ = group.Delay(absl::ZeroDuration(),
                       [this, at_end = AtEnd([this] { ++destroyed_; })] {
                         EXPECT_EQ(destroyed_, 0);
@@ -489,7 +490,7 @@ TEST(CancelSimTest, OfATaskRacesWithASlotForIt) {
   Explore(6000, [] {
     Group group({}, {.limit = 1});
     OfTwo task(group);
-    Caller other([&] {
+    JoiningThread other([&] {
       const CancelResult result = group.Cancel(task.id());
       if (result != CancelResult::kRunning) {
         EXPECT_EQ(task.destroyed(), 1);
@@ -518,7 +519,7 @@ TEST(CancelSimTest, OneOfTwoTakesBackWhatWaitsForASlot) {
       if (group.Cancel(task.id()) == CancelResult::kCancelled) ++cancelled;
     };
     {
-      Caller other(cancel);
+      JoiningThread other(cancel);
       cancel();
     }
     EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -537,11 +538,11 @@ TEST(CancelSimTest, OfWhatWaitsForASlotRacesWithThatOfTheGroup) {
     group.Delay(kMoment, [&] { ++ran; });
     id = group.Delay(kMoment, [&] { ++ran; });
     {
-      Caller other([&] {
+      JoiningThread other([&] {
         sync::SleepFor(kMoment);
         result = group.Cancel(id);
       });
-      Caller canceller([&] {
+      JoiningThread canceller([&] {
         sync::SleepFor(kMoment);
         scope.Cancel(Fail("stop"));
       });
@@ -601,15 +602,15 @@ TEST(CancelAndWaitSimTest, AfterItWhatTheTaskUsesMayGo) {
   for (const bool repeats : {false, true}) {
     Explore(4000, [repeats] {
       Group group;
-      auto used = std::make_unique<sync::Shared<int>>(0);
+      auto used = std::make_unique<sync::RaceChecked<int>>(0);
       const auto task = [&] {
         ++used->Write();
-        sync::Point("running");
+        sync::SchedulePoint("running");
         ++used->Write();
       };
       const TaskId id =
           repeats ? group.Every(kMoment, task) : group.Delay(kMoment, task);
-      Caller other([&] {
+      JoiningThread other([&] {
         EXPECT_NE(group.CancelAndWait(id), CancelResult::kRunning);
         EXPECT_EQ(used->Read() % 2, 0);
         used.reset();
@@ -639,7 +640,7 @@ TEST(CancelAndWaitSimTest, FromTwoThreads) {
     sync::Atomic<int> ran = 0;
     const TaskId id = group.Delay(absl::ZeroDuration(), [&] {
       ++ran;
-      sync::Point("running");
+      sync::SchedulePoint("running");
     });
     const auto cancel = [&] {
       const CancelResult result = group.CancelAndWait(id);
@@ -647,7 +648,7 @@ TEST(CancelAndWaitSimTest, FromTwoThreads) {
       if (result == CancelResult::kCancelled) ++cancelled;
     };
     {
-      Caller other(cancel);
+      JoiningThread other(cancel);
       cancel();
     }
     EXPECT_EQ(ran + cancelled, 1);
@@ -761,8 +762,9 @@ TEST(CancelAndWaitSimTest, InTheMiddleOfATaskOnTheSameThread) {
 TEST(DestructionSimTest, MayComeWhileCancelAndWaitReturns) {
   Explore(4000, [] {
     auto group = std::make_unique<Group>();
-    const TaskId id = group->Every(kMoment, [] { sync::Point("running"); });
-    Caller canceller([&id, raw = group.get()] {
+    const TaskId id =
+        group->Every(kMoment, [] { sync::SchedulePoint("running"); });
+    JoiningThread canceller([&id, raw = group.get()] {
       sync::SleepFor(kMoment);
       EXPECT_NE(raw->CancelAndWait(id), CancelResult::kRunning);
     });
@@ -775,14 +777,14 @@ TEST(CancelSimTest, B55_WaitReturnsAfterTheTasksThatRun) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context());
-    sync::Shared<int> started(0);
-    sync::Shared<int> ended(0);
+    sync::RaceChecked<int> started(0);
+    sync::RaceChecked<int> ended(0);
     group.Delay(kMoment, [&] {
       ++started.Write();
-      sync::Point("running");
+      sync::SchedulePoint("running");
       ++ended.Write();
     });
-    Caller canceller([&] { scope.Cancel(Fail("outside")); });
+    JoiningThread canceller([&] { scope.Cancel(Fail("outside")); });
     const absl::Status status = group.Wait();
     EXPECT_EQ(ended.Read(), started.Read());
     EXPECT_EQ(status, ended.Read() == 1 ? absl::OkStatus() : Fail("outside"));
@@ -870,7 +872,7 @@ TEST(CancelSimTest, NoCaptureIsDestroyedOnTheTimersThread) {
                       EXPECT_TRUE((sync::ThreadLocal<bool, Tag>::Get()) ||
                                   Executor::Current() != nullptr);
                     })] {});
-    Caller other([&] {
+    JoiningThread other([&] {
       sync::ThreadLocal<bool, Tag>::Get() = true;
       group.Cancel();
     });
@@ -901,7 +903,7 @@ TEST(EverySimTest, LeavesOutWhatItHasMissed) {
   ExploreInStep(300, [] {
     Group group;
     const SteadyTime start = SteadyTime::Now();
-    sync::Shared<std::vector<int64_t>> hours;
+    sync::RaceChecked<std::vector<int64_t>> hours;
     TaskId id;
     id = group.Every(absl::Hours(1), [&] {
       hours.Write().push_back((SteadyTime::Now() - start) / absl::Hours(1));
@@ -918,7 +920,7 @@ TEST(EverySimTest, LeavesOutWhatItHasMissed) {
 TEST(EverySimTest, RunsNeverOverlapAndSeeEachOther) {
   Explore(3000, [] {
     Group group;
-    sync::Shared<int> runs(0);
+    sync::RaceChecked<int> runs(0);
     TaskId id;
     CancelScope known = WithCancel(Context());
     id = group.Every(kMoment, [&] {
@@ -935,7 +937,7 @@ TEST(EverySimTest, EndsWhenTheTaskSaysSo) {
   ExploreInStep(500, [] {
     Group group;
     const SteadyTime start = SteadyTime::Now();
-    sync::Shared<int> runs(0);
+    sync::RaceChecked<int> runs(0);
     group.Every(kMoment, [&] {
       return ++runs.Write() == 3 ? Next::kStop : Next::kAgain;
     });
@@ -954,7 +956,7 @@ TEST(EverySimTest, TheEndThatItSaysRacesWithACancel) {
     const TaskId id = group.Every(kMoment, [&]() -> absl::StatusOr<Next> {
       return ++runs == 2 ? Next::kStop : Next::kAgain;
     });
-    Caller other([&] {
+    JoiningThread other([&] {
       sync::SleepFor(2 * kMoment);
       EXPECT_NE(group.CancelAndWait(id), CancelResult::kRunning);
     });
@@ -969,7 +971,7 @@ TEST(EverySimTest, BehindASlowTaskItsRunsDoNotPileUp) {
   ExploreInStep(500, [] {
     Group group({}, {.limit = 1});
     const SteadyTime start = SteadyTime::Now();
-    sync::Shared<std::vector<int64_t>> moments;
+    sync::RaceChecked<std::vector<int64_t>> moments;
     group.Delay(kMoment / 2, [] { sync::SleepFor(5 * kMoment); });
     group.Every(kMoment, [&] {
       moments.Write().push_back((SteadyTime::Now() - start) / (kMoment / 2));
@@ -991,7 +993,7 @@ TEST(EverySimTest, IsCancelledFromOutsideAtAnyMoment) {
       EXPECT_FALSE(stopped);
       ++runs;
     });
-    Caller other([&] {
+    JoiningThread other([&] {
       // One that runs now is the last one.
       if (group.Cancel(id) == CancelResult::kCancelled) stopped = true;
     });
@@ -1070,7 +1072,7 @@ TEST(GroupSimTest, WhatComesDueAsTheGroupIsCancelledIsSkipped) {
     CancelScope scope = WithCancel(Context());
     Group group(scope.context(), {.limit = 0});
     group.Delay(kMoment, MustNotRun);
-    Caller canceller([&scope] {
+    JoiningThread canceller([&scope] {
       sync::SleepFor(kMoment);
       scope.Cancel(Fail("over"));
     });
@@ -1084,7 +1086,7 @@ TEST(GroupSimTest, ACancellationFindsWhatIsJustBeingScheduled) {
     CancelScope scope = WithCancel(Context());
     sync::Atomic<bool> gone = false;
     Group group(scope.context());
-    Caller canceller([&scope] { scope.Cancel(); });
+    JoiningThread canceller([&scope] { scope.Cancel(); });
     group.Delay(kNever, [at_end = AtEnd([&gone] { gone = true; })] {});
     canceller.Join();
     EXPECT_TRUE(gone);
@@ -1113,7 +1115,7 @@ TEST(DestructionSimTest, RacesWithACancellationAbove) {
   Explore(4000, [] {
     sync::Atomic<int> alive = 2;
     CancelScope scope = WithCancel(Context());
-    std::optional<Caller> canceller;
+    std::optional<JoiningThread> canceller;
     {
       Group group(scope.context());
       for (const absl::Duration delay : {kMoment, kNever}) {
@@ -1129,7 +1131,7 @@ TEST(DestructionSimTest, MayComeWhileCancelReturns) {
   Explore(4000, [] {
     auto group = std::make_unique<Group>();
     const TaskId id = group->Delay(kNever, MustNotRun);
-    Caller canceller([&id, raw = group.get()] {
+    JoiningThread canceller([&id, raw = group.get()] {
       EXPECT_EQ(raw->Cancel(id), CancelResult::kCancelled);
     });
     EXPECT_EQ(group->Wait(), absl::OkStatus());
@@ -1146,7 +1148,7 @@ TEST(DestructionSimTest, IsOutlivedByAnId) {
       id = group.Delay(kMoment, [at_end = AtEnd([&] { --alive; })] {});
     }
     EXPECT_EQ(alive, 0);
-    Caller elsewhere([copy = id] {});
+    JoiningThread elsewhere([copy = id] {});
     id = TaskId();
   });
 }
@@ -1185,7 +1187,7 @@ TEST(GroupProof, ATaskThatIsCancelledAndWaitedFor) {
   ExploreAll(sim::Strategy::PreemptionBounded(2), [] {
     ThreadPerTask executor;
     Group group({}, {.executor = &executor});
-    sync::Shared<int> value(0);
+    sync::RaceChecked<int> value(0);
     const TaskId id =
         group.Delay(absl::ZeroDuration(), [&] { value.Write() = 1; });
     const CancelResult result = group.CancelAndWait(id);

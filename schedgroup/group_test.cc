@@ -35,7 +35,7 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kNever = absl::Hours(1);
 
@@ -312,7 +312,7 @@ TEST(GroupTest, B55_WaitWaitsForRunningTasksAfterACancellation) {
   });
   started.WaitForNotification();
   scope.Cancel(Fail("outside"));
-  Caller releaser([&] { release.Notify(); });
+  JoiningThread releaser([&] { release.Notify(); });
   EXPECT_EQ(group.Wait(), absl::OkStatus());
   EXPECT_TRUE(ended);
 }
@@ -443,7 +443,7 @@ TEST(GroupTest, CancelTakesBackARunThatWaitsForASlot) {
 TEST(GroupTest, WithoutASlotCancelLetsWaitEnd) {
   Group group({}, {.limit = 0});
   const TaskId id = group.Delay(absl::ZeroDuration(), MustNotRun);
-  Caller canceller([&] {
+  JoiningThread canceller([&] {
     AwaitTimers();
     EXPECT_EQ(group.CancelAndWait(id), CancelResult::kCancelled);
   });
@@ -505,7 +505,7 @@ TEST(GroupTest, CancelAndWaitUntilATime) {
     EXPECT_EQ(group.CancelAndWaitUntil(holder.id(), time),
               CancelResult::kRunning);
   }
-  Caller releaser([&] { holder.Release(); });
+  JoiningThread releaser([&] { holder.Release(); });
   EXPECT_EQ(group.CancelAndWaitUntil(holder.id(), absl::InfiniteFuture()),
             CancelResult::kFinished);
   EXPECT_EQ(group.CancelAndWaitUntil(holder.id(), absl::InfinitePast()),
@@ -951,7 +951,7 @@ TEST(GroupDeathTest, WaitingInAFunctorThatIsSkippedDiesWhoeverElseSkips) {
                                    group.Wait().IgnoreError();
                                  })] {});
         const TaskId other = group.Delay(kNever, [] {});
-        Caller caller([&] {
+        JoiningThread caller([&] {
           skipping.WaitForNotification();
           group.Cancel(other);
           skipped.Notify();

@@ -16,7 +16,7 @@ namespace cohort::semaphore {
 namespace {
 
 using ::cohort::testing::AllocationFault;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
@@ -32,7 +32,7 @@ TEST(WeightedAllocationFailure, AnAcquireThatIsServed) {
   WithEachAllocationFailing([](AllocationFault& fault) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
-    Caller releaser([&semaphore] {
+    JoiningThread releaser([&semaphore] {
       sync::SleepFor(kMoment);
       semaphore.Release();
     });

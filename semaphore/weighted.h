@@ -31,27 +31,27 @@ class Permit;
 
 // Hands out permits, up to its size, to whoever asks first.
 //
-// Blocks?        Acquire and AcquirePermit do until there are enough permits;
-//                they announce it with a BlockingScope. Nothing else does.
-// Cancellation?  A blocked Acquire ends with its context, and those behind it
-//                move up. With a context that is done already it fails, even if
-//                there are permits. A Cancel that has returned is final:
-//                permits that come after it go to the next in line, whether or
-//                not the cancelled call has woken. Permits that came before it
-//                stay. Where the two meet, either is the outcome.
-// Order?         Strictly first come, first served: a small request does not
-//                overtake a large one, which might wait for ever then. So
-//                TryAcquire fails while anybody waits. Only requests for more
-//                than the size hold nobody up: Resize can serve them, but no
-//                Release.
-// On error?      Acquire returns the cause of its context, and nothing else. If
-//                there is no memory for a wait, it throws std::bad_alloc, and
-//                nothing has changed.
-// Thread safety  All methods, from any thread; permits belong to no thread.
-// Memory order   What happened before a Release is visible to those whom its
-//                permits go to.
-// Destruction    Dies if somebody waits, unless the process exits. Permits that
-//                are taken by number may be out.
+// Blocks?         Acquire and AcquirePermit do until there are enough permits;
+//                 they announce it with a BlockingScope. Nothing else does.
+// Cancellation?   A blocked Acquire ends with its context, and those behind it
+//                 move up. With a context that is done already it fails, even
+//                 if there are permits. A Cancel that has returned is final:
+//                 permits that come after it go to the next in line, whether or
+//                 not the cancelled call has woken. Permits that came before it
+//                 stay. Where the two meet, either is the outcome.
+// Order?          Strictly first come, first served: a small request does not
+//                 overtake a large one, which might wait for ever then. So
+//                 TryAcquire fails while anybody waits. Only requests for more
+//                 than the size hold nobody up: Resize can serve them, but no
+//                 Release.
+// On error?       Acquire returns the cause of its context, and nothing else.
+//                 If there is no memory for a wait, it throws std::bad_alloc,
+//                 and nothing has changed.
+// Thread safety   All methods, from any thread; permits belong to no thread.
+// Memory ordering What happened before a Release is visible to those whom its
+//                 permits go to.
+// Destruction     Dies if somebody waits, unless the process exits. Permits
+//                 that are taken by number may be out.
 //
 // A negative number, and the release of more than is held, are contract
 // violations, and die before anything changes.
@@ -127,10 +127,10 @@ class Weighted {
 // Permits of a semaphore, which must outlive them. Movable; an empty one holds
 // none.
 //
-// Blocks?        No.
-// Thread safety  As any value; the permits may go back on any thread.
-// Destruction    Gives them back. So does an assignment, with those of its
-//                target.
+// Blocks?         No.
+// Thread safety   As any value; the permits may go back on any thread.
+// Destruction     Gives them back. So does an assignment, with those of its
+//                 target.
 class [[nodiscard]] Permit {
  public:
   Permit() = default;

@@ -14,7 +14,7 @@
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -23,7 +23,7 @@ namespace cohort::semaphore {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -35,7 +35,7 @@ class AtOnce {
   explicit AtOnce(int64_t most) : most_(most) {}
   void Visit(int64_t n) {
     EXPECT_LE(now_ += n, most_);
-    sync::Point("visiting");
+    sync::SchedulePoint("visiting");
     now_ -= n;
   }
 
@@ -59,12 +59,12 @@ TEST(WeightedSimTest, NeverMoreThanTheSizeAndNobodyIsForgotten) {
       semaphore.Release(n);
     };
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         visit(1);
         visit(2);
       });
-      Caller three([&] { visit(3); });
-      Caller tries([&] {
+      JoiningThread three([&] { visit(3); });
+      JoiningThread tries([&] {
         if (!semaphore.TryAcquire(2)) return;
         visitors.Visit(2);
         semaphore.Release(2);
@@ -78,20 +78,20 @@ TEST(WeightedSimTest, NeverMoreThanTheSizeAndNobodyIsForgotten) {
 TEST(WeightedSimTest, WhatWasBeforeAReleaseIsVisible) {
   sim::Explore({.schedules = 5000}, [] {
     Weighted semaphore(1);
-    sync::Shared<int> guarded(0);
+    sync::RaceChecked<int> guarded(0);
     const auto add = [&] {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
       ++guarded.Write();
       semaphore.Release();
     };
     {
-      Caller one(add);
-      Caller two([&] {
+      JoiningThread one(add);
+      JoiningThread two([&] {
         if (!semaphore.TryAcquire()) return;
         guarded.Write() += 10;
         semaphore.Release();
       });
-      Caller resizes([&] { semaphore.Resize(1); });
+      JoiningThread resizes([&] { semaphore.Resize(1); });
       add();
     }
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
@@ -103,14 +103,14 @@ TEST(WeightedSimTest, WhatWasBeforeAReleaseIsVisible) {
 TEST(WeightedSimTest, WhatWasBeforeBothOfTwoReleasesIsVisible) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(2);
-    sync::Shared<int> a(0);
-    sync::Shared<int> b(0);
+    sync::RaceChecked<int> a(0);
+    sync::RaceChecked<int> b(0);
     ASSERT_TRUE(semaphore.TryAcquire(2));
-    Caller one([&] {
+    JoiningThread one([&] {
       a.Write() = 1;
       semaphore.Release();
     });
-    Caller two([&] {
+    JoiningThread two([&] {
       b.Write() = 1;
       semaphore.Release();
     });
@@ -124,9 +124,9 @@ TEST(WeightedSimTest, B22_TheNextMovesUpWhenTheFirstGivesUp) {
     Weighted semaphore(2);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller first(
+    JoiningThread first(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 2), Cause()); });
-    Caller second(
+    JoiningThread second(
         [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
     scope.Cancel(Cause());
     second.Join();
@@ -138,10 +138,10 @@ TEST(WeightedSimTest, B25_PermitsThatComeOneByOneAddUp) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(3);
     ASSERT_TRUE(semaphore.TryAcquire(3));
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(semaphore.Acquire(Context(), 3), absl::OkStatus()); });
-    Caller one([&] { semaphore.Release(); });
-    Caller two([&] { semaphore.Release(); });
+    JoiningThread one([&] { semaphore.Release(); });
+    JoiningThread two([&] { semaphore.Release(); });
     semaphore.Release();
     waiter.Join();
     EXPECT_EQ(semaphore.in_use(), 3);
@@ -156,8 +156,8 @@ TEST(WeightedSimTest, OneReleaseServesSeveral) {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
     };
     {
-      Caller one(take);
-      Caller two(take);
+      JoiningThread one(take);
+      JoiningThread two(take);
       semaphore.Release(3);
     }
     EXPECT_EQ(semaphore.in_use(), 2);
@@ -169,11 +169,11 @@ TEST(WeightedSimTest, B25_SmallOnesDoNotStarveALargeOne) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(2);
     ASSERT_TRUE(semaphore.TryAcquire(2));
-    Caller large(
+    JoiningThread large(
         [&] { EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus()); });
     Await([&] { return semaphore.waiters() == 1; });
     CancelScope scope = WithCancel(Context());
-    Caller small([&] {
+    JoiningThread small([&] {
       EXPECT_FALSE(semaphore.TryAcquire());
       EXPECT_EQ(semaphore.Acquire(scope.context()), Cause());
     });
@@ -188,15 +188,15 @@ TEST(WeightedSimTest, ServesInTheOrderOfArrival) {
   sim::Explore({.schedules = 2000}, [] {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
-    sync::Shared<int> served(0);
+    sync::RaceChecked<int> served(0);
     const auto take = [&](int turn) {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
       EXPECT_EQ(++served.Write(), turn);
       semaphore.Release();
     };
-    Caller first([&] { take(1); });
+    JoiningThread first([&] { take(1); });
     Await([&] { return semaphore.waiters() == 1; });
-    Caller second([&] { take(2); });
+    JoiningThread second([&] { take(2); });
     Await([&] { return semaphore.waiters() == 2; });
     semaphore.Release();
     take(3);
@@ -207,7 +207,7 @@ TEST(WeightedSimTest, B26_ACancellationAlwaysWakes) {
   sim::Explore({.schedules = 5000}, [] {
     Weighted semaphore(0);
     CancelScope scope = WithCancel(Context());
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
     scope.Cancel(Cause());
     waiter.Join();
@@ -220,7 +220,7 @@ TEST(WeightedSimTest, AGrantOrACancellationButNothingBetween) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller waiter([&] {
+    JoiningThread waiter([&] {
       const absl::StatusOr<Permit> permit =
           semaphore.AcquirePermit(scope.context());
       const bool granted = permit.ok();
@@ -229,7 +229,7 @@ TEST(WeightedSimTest, AGrantOrACancellationButNothingBetween) {
         EXPECT_EQ(semaphore.in_use(), 1);
       }
     });
-    Caller canceller([&] { scope.Cancel(Cause()); });
+    JoiningThread canceller([&] { scope.Cancel(Cause()); });
     semaphore.Release();
     waiter.Join();
     ExpectUnused(semaphore);
@@ -243,7 +243,7 @@ TEST(WeightedSimTest, AGrantBeforeTheCancellationStays) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller waiter([&] {
+    JoiningThread waiter([&] {
       EXPECT_EQ(semaphore.Acquire(scope.context()), absl::OkStatus());
     });
     Await([&] { return semaphore.waiters() == 1; });
@@ -259,7 +259,7 @@ TEST(WeightedSimTest, NoReleaseServesAfterACancelThatHasReturned) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
     scope.Cancel(Cause());
     semaphore.Release();
@@ -272,7 +272,7 @@ TEST(WeightedSimTest, NoResizeServesAfterACancelThatHasReturned) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(0);
     CancelScope scope = WithCancel(Context());
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
     scope.Cancel(Cause());
     semaphore.Resize(1);
@@ -287,10 +287,10 @@ TEST(WeightedSimTest, WhoLeavesServesNobodyAfterACancelThatHasReturned) {
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope first = WithCancel(Context());
     CancelScope second = WithCancel(Context());
-    Caller large(
+    JoiningThread large(
         [&] { EXPECT_EQ(semaphore.Acquire(first.context(), 2), Cause()); });
     Await([&] { return semaphore.waiters() == 1; });
-    Caller small(
+    JoiningThread small(
         [&] { EXPECT_EQ(semaphore.Acquire(second.context()), Cause()); });
     second.Cancel(Cause());
     first.Cancel(Cause());
@@ -306,10 +306,10 @@ TEST(WeightedSimTest, TheNextInLineIsServedInPlaceOfACancelledOne) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller first(
+    JoiningThread first(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
     Await([&] { return semaphore.waiters() == 1; });
-    Caller second([&] {
+    JoiningThread second([&] {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
       semaphore.Release();
     });
@@ -329,7 +329,7 @@ TEST(WeightedSimTest, WhoeverTriesPassesACancelledOne) {
     Weighted semaphore(2);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller large(
+    JoiningThread large(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 2), Cause()); });
     Await([&] { return semaphore.waiters() == 1; });
     EXPECT_FALSE(semaphore.TryAcquire());
@@ -347,13 +347,13 @@ TEST(WeightedSimTest, TwoOfThreeWaitersGiveUp) {
       if (semaphore.Acquire(scope.context(), n).ok()) semaphore.Release(n);
     };
     {
-      Caller one([&] { maybe(2); });
-      Caller two([&] { maybe(1); });
-      Caller stays([&] {
+      JoiningThread one([&] { maybe(2); });
+      JoiningThread two([&] { maybe(1); });
+      JoiningThread stays([&] {
         EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
         semaphore.Release(2);
       });
-      Caller canceller([&] { scope.Cancel(Cause()); });
+      JoiningThread canceller([&] { scope.Cancel(Cause()); });
       semaphore.Release();
       semaphore.Release();
     }
@@ -365,11 +365,11 @@ TEST(WeightedSimTest, AResizeServesWhoWaits) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(1);
     {
-      Caller large([&] {
+      JoiningThread large([&] {
         EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
         semaphore.Release(2);
       });
-      Caller small([&] {
+      JoiningThread small([&] {
         EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
         semaphore.Release();
       });
@@ -383,12 +383,12 @@ TEST(WeightedSimTest, ARequestForMoreThanTheSizeHoldsNobodyUp) {
   sim::Explore({.schedules = 3000}, [] {
     Weighted semaphore(2);
     CancelScope scope = WithCancel(Context());
-    Caller large(
+    JoiningThread large(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 3), Cause()); });
     Await([&] { return semaphore.waiters() == 1; });
     {
-      Caller closes([&] { semaphore.Resize(2); });
-      Caller tries([&] {
+      JoiningThread closes([&] { semaphore.Resize(2); });
+      JoiningThread tries([&] {
         EXPECT_TRUE(semaphore.TryAcquire());
         semaphore.Release();
       });
@@ -409,9 +409,9 @@ TEST(WeightedSimTest, SizesComeAndGo) {
       semaphore.Release(n);
     };
     {
-      Caller one([&] { visit(1); });
-      Caller two([&] { visit(2); });
-      Caller resizes([&] {
+      JoiningThread one([&] { visit(1); });
+      JoiningThread two([&] { visit(2); });
+      JoiningThread resizes([&] {
         semaphore.Resize(0);
         semaphore.Resize(1);
         semaphore.Resize(2);
@@ -434,12 +434,12 @@ TEST(WeightedSimTest, ASmallerSizeHolds) {
       if (was_smaller) {
         EXPECT_LE(++late, 1);
       }
-      sync::Point("visiting");
+      sync::SchedulePoint("visiting");
       if (was_smaller) --late;
       semaphore.Release();
     };
-    Caller one(take);
-    Caller two(take);
+    JoiningThread one(take);
+    JoiningThread two(take);
     semaphore.Resize(1);
     smaller = true;
     take();
@@ -451,14 +451,14 @@ TEST(WeightedSimTest, AResizeAndACancellationMeet) {
     Weighted semaphore(1);
     CancelScope scope = WithCancel(Context());
     {
-      Caller large([&] {
+      JoiningThread large([&] {
         if (semaphore.Acquire(scope.context(), 2).ok()) semaphore.Release(2);
       });
-      Caller small([&] {
+      JoiningThread small([&] {
         EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
         semaphore.Release();
       });
-      Caller canceller([&] { scope.Cancel(Cause()); });
+      JoiningThread canceller([&] { scope.Cancel(Cause()); });
       semaphore.Resize(2);
       semaphore.Resize(1);
     }
@@ -472,7 +472,7 @@ TEST(WeightedSimTest, ADeadlineRacesWithARelease) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithTimeout(Context(), kMoment, Cause());
-    Caller holder([&] {
+    JoiningThread holder([&] {
       sync::SleepFor(kMoment);
       semaphore.Release();
     });
@@ -581,11 +581,11 @@ TEST(WeightedSimTest, IsLinearizableWhereNobodyWaits) {
     Recorded semaphore(2);
     semaphore.TryAcquire(1);
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         semaphore.TryAcquire(1);
         semaphore.Release(1);
       });
-      Caller two([&] {
+      JoiningThread two([&] {
         semaphore.TryAcquire(2);
         semaphore.InUse();
         semaphore.TryAcquire(1);
@@ -603,12 +603,12 @@ TEST(WeightedSimTest, IsLinearizableWhereSomeWait) {
     Recorded semaphore(2);
     semaphore.Acquire(1);
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         semaphore.Acquire(2);
         semaphore.Release(1);
         semaphore.InUse();
       });
-      Caller two([&] {
+      JoiningThread two([&] {
         semaphore.Acquire(1);
         semaphore.Release(1);
       });
@@ -625,15 +625,15 @@ TEST(WeightedSimTest, IsLinearizableWhereSomeAreCancelled) {
     Recorded semaphore(2);
     semaphore.Acquire(2);
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         if (semaphore.AcquireOrNot(2)) semaphore.Release(2);
       });
-      Caller two([&] {
+      JoiningThread two([&] {
         semaphore.Acquire(1);
         semaphore.InUse();
         semaphore.Release(1);
       });
-      Caller canceller([&] {
+      JoiningThread canceller([&] {
         semaphore.Cancel();
         semaphore.Release(1);
       });
@@ -652,7 +652,7 @@ TEST(WeightedProof, B25_APermitComesBetweenTheLookAndTheWait) {
   ExploreAll(sim::Strategy::Exhaustive(), [] {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
-    Caller releaser([&] { semaphore.Release(); });
+    JoiningThread releaser([&] { semaphore.Release(); });
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
   });
 }
@@ -660,14 +660,14 @@ TEST(WeightedProof, B25_APermitComesBetweenTheLookAndTheWait) {
 TEST(WeightedProof, TwoAcquiresAndTheirReleases) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Weighted semaphore(1);
-    sync::Shared<int> guarded(0);
+    sync::RaceChecked<int> guarded(0);
     const auto add = [&] {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
       ++guarded.Write();
       semaphore.Release();
     };
     {
-      Caller other(add);
+      JoiningThread other(add);
       add();
     }
     EXPECT_EQ(guarded.Read(), 2);
@@ -681,10 +681,10 @@ TEST(WeightedProof, AnAcquireACancellationAndARelease) {
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
     {
-      Caller waiter([&] {
+      JoiningThread waiter([&] {
         if (semaphore.Acquire(scope.context()).ok()) semaphore.Release();
       });
-      Caller canceller([&] { scope.Cancel(Cause()); });
+      JoiningThread canceller([&] { scope.Cancel(Cause()); });
       semaphore.Release();
     }
     ExpectUnused(semaphore);
@@ -697,7 +697,7 @@ TEST(WeightedProof, NoReleaseServesAfterACancelThatHasReturned) {
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
     {
-      Caller waiter(
+      JoiningThread waiter(
           [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
       scope.Cancel(Cause());
       semaphore.Release();
@@ -711,9 +711,9 @@ TEST(WeightedProof, TheFirstGivesUpAndTheNextMovesUp) {
     Weighted semaphore(2);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller first(
+    JoiningThread first(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 2), Cause()); });
-    Caller second(
+    JoiningThread second(
         [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
     scope.Cancel(Cause());
   });
@@ -723,11 +723,11 @@ TEST(WeightedProof, AnAcquireAndAResize) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Weighted semaphore(1);
     {
-      Caller waiter([&] {
+      JoiningThread waiter([&] {
         EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus());
         semaphore.Release(2);
       });
-      Caller tries([&] {
+      JoiningThread tries([&] {
         if (semaphore.TryAcquire()) semaphore.Release();
       });
       semaphore.Resize(2);

@@ -24,7 +24,7 @@ namespace cohort::semaphore {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 static_assert(!std::is_copy_constructible_v<Permit>);
 static_assert(std::is_nothrow_move_constructible_v<Permit>);
@@ -82,7 +82,7 @@ TEST(WeightedTest, ACancelThatHasReturnedIsNotFollowedByAGrant) {
     Weighted semaphore(1);
     ASSERT_TRUE(semaphore.TryAcquire());
     CancelScope scope = WithCancel(Context());
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(semaphore.Acquire(scope.context()), Cause()); });
     Await([&] { return semaphore.waiters() == 1; });
     scope.Cancel(Cause());
@@ -101,7 +101,7 @@ TEST(WeightedTest, ACancelThatHasReturnedIsNotFollowedByAGrant) {
 TEST(WeightedTest, AReleaseGoesToWhoWaits) {
   Weighted semaphore(1);
   ASSERT_TRUE(semaphore.TryAcquire());
-  Caller waiter([&] {
+  JoiningThread waiter([&] {
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
     semaphore.Release();
   });
@@ -116,7 +116,7 @@ TEST(WeightedTest, ServesInTheOrderOfArrival) {
   Weighted semaphore(kWaiters);
   ASSERT_TRUE(semaphore.TryAcquire(kWaiters));
   std::vector<int> order;  // guarded by all of the permits
-  std::deque<Caller> waiters;
+  std::deque<JoiningThread> waiters;
   for (int i = 0; i < kWaiters; ++i) {
     waiters.emplace_back([&, i] {
       EXPECT_EQ(semaphore.Acquire(Context(), kWaiters), absl::OkStatus());
@@ -133,14 +133,14 @@ TEST(WeightedTest, ServesInTheOrderOfArrival) {
 TEST(WeightedTest, B25_NobodyOvertakesWhoWaitsForMany) {
   Weighted semaphore(4);
   ASSERT_TRUE(semaphore.TryAcquire(2));
-  Caller large([&] {
+  JoiningThread large([&] {
     EXPECT_EQ(semaphore.Acquire(Context(), 4), absl::OkStatus());
     semaphore.Release(4);
   });
   Await([&] { return semaphore.waiters() == 1; });
   EXPECT_FALSE(semaphore.TryAcquire());
   EXPECT_FALSE(semaphore.TryAcquire(0));
-  Caller small([&] {
+  JoiningThread small([&] {
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
     semaphore.Release();
   });
@@ -157,11 +157,11 @@ TEST(WeightedTest, B25_NobodyOvertakesWhoWaitsForMany) {
 TEST(WeightedTest, ARequestForMoreThanTheSizeHoldsNobodyUp) {
   Weighted semaphore(2);
   CancelScope scope = WithCancel(Context());
-  Caller large(
+  JoiningThread large(
       [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 3), Cause()); });
   Await([&] { return semaphore.waiters() == 1; });
   EXPECT_TRUE(semaphore.TryAcquire(2));
-  Caller small([&] {
+  JoiningThread small([&] {
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
     semaphore.Release();
   });
@@ -189,10 +189,10 @@ TEST(WeightedTest, B22_TheNextMovesUpWhenTheFirstGivesUp) {
   Weighted semaphore(10);
   ASSERT_TRUE(semaphore.TryAcquire());
   CancelScope scope = WithCancel(Context());
-  Caller first(
+  JoiningThread first(
       [&] { EXPECT_EQ(semaphore.Acquire(scope.context(), 10), Cause()); });
   Await([&] { return semaphore.waiters() == 1; });
-  Caller second(
+  JoiningThread second(
       [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
   Await([&] { return semaphore.waiters() == 2; });
   scope.Cancel(Cause());
@@ -207,7 +207,7 @@ TEST(WeightedTest, OneInTheMiddleGivesUp) {
   ASSERT_TRUE(semaphore.TryAcquire());
   CancelScope scope = WithCancel(Context());
   std::vector<int> order;  // guarded by the permit
-  std::deque<Caller> waiters;
+  std::deque<JoiningThread> waiters;
   for (int i = 0; i < 3; ++i) {
     waiters.emplace_back([&, i] {
       const absl::Status status =
@@ -232,7 +232,7 @@ TEST(WeightedTest, OneInTheMiddleGivesUp) {
 TEST(WeightedTest, ALargerSizeServesWhoWaits) {
   Weighted semaphore(1);
   ASSERT_TRUE(semaphore.TryAcquire());
-  std::deque<Caller> waiters;
+  std::deque<JoiningThread> waiters;
   for (int i = 0; i < 3; ++i) {
     waiters.emplace_back(
         [&] { EXPECT_EQ(semaphore.Acquire(Context(), 2), absl::OkStatus()); });
@@ -277,9 +277,9 @@ TEST(WeightedTest, WhoNoLongerFitsIsPassedAndKeepsItsPlace) {
     order.push_back(n);
     semaphore.Release(n);
   };
-  Caller two([&] { acquire(2); });
+  JoiningThread two([&] { acquire(2); });
   Await([&] { return semaphore.waiters() == 1; });
-  Caller one([&] { acquire(1); });
+  JoiningThread one([&] { acquire(1); });
   Await([&] { return semaphore.waiters() == 2; });
   semaphore.Resize(1);
   semaphore.Release();
@@ -287,7 +287,7 @@ TEST(WeightedTest, WhoNoLongerFitsIsPassedAndKeepsItsPlace) {
   semaphore.Release();
   one.Join();
   ASSERT_TRUE(semaphore.TryAcquire());
-  Caller again([&] { acquire(1); });
+  JoiningThread again([&] { acquire(1); });
   Await([&] { return semaphore.waiters() == 2; });
   semaphore.Resize(2);
   EXPECT_EQ(semaphore.waiters(), 2);  // the two of the first stand in front
@@ -317,7 +317,7 @@ TEST(WeightedTest, B25_TheSizeMayBeAnyNumber) {
 TEST(WeightedTest, AnyThreadMayRelease) {
   Weighted semaphore(1);
   ASSERT_TRUE(semaphore.TryAcquire());
-  Caller other([&] { semaphore.Release(); });
+  JoiningThread other([&] { semaphore.Release(); });
   EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
 }
 
@@ -360,7 +360,7 @@ TEST(PermitTest, IsMovedAndGivenBackOnce) {
 
 TEST(PermitTest, EndsOnAnotherThread) {
   Weighted semaphore(1);
-  Caller other([permit = *semaphore.TryAcquirePermit()]() mutable {
+  JoiningThread other([permit = *semaphore.TryAcquirePermit()]() mutable {
     const Permit ends_here = std::move(permit);
   });
   EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
@@ -416,7 +416,7 @@ TEST(WeightedDeathTest, DestroyedWhileSomebodyWaits) {
   EXPECT_DEATH(
       {
         std::optional<Weighted> semaphore(1);
-        Caller waiter([&] { (void)semaphore->Acquire(Context(), 2); });
+        JoiningThread waiter([&] { (void)semaphore->Acquire(Context(), 2); });
         Await([&] { return semaphore->waiters() == 1; });
         semaphore.reset();
         std::_Exit(0);  // rather than wait for who waits

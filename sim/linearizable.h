@@ -58,8 +58,8 @@ struct Moment {
 // The calls of one run, at most kMaxCalls of them; some ten are checked in no
 // time. To be made in the body.
 //
-// Blocks?        No. Nothing in here is a step, or orders anything.
-// Thread safety  Everything, from any thread of the run.
+// Blocks?         No. Nothing in here is a step, or orders anything.
+// Thread safety   Everything, from any thread of the run.
 template <class Model>
   requires std::copyable<Model> && std::equality_comparable<Model>
 class History {

@@ -19,7 +19,7 @@
 namespace cohort::sim {
 namespace {
 
-using cohort::testing::Caller;
+using cohort::testing::JoiningThread;
 using ::testing::HasSubstr;
 
 // A model and what it is a model of: a number.
@@ -86,7 +86,7 @@ TEST(LinearizableTest, CallsOneAfterTheOther) {
 bool ReadsDuringAWrite(int first, int second, bool ends) {
   Register history;
   Gate gate;
-  Caller writer([&] {
+  JoiningThread writer([&] {
     history.Call("write", [&] { gate.Pass(); }, [](int& model) { model = 1; });
   });
   gate.Await(1);
@@ -114,7 +114,7 @@ TEST(LinearizableTest, AResultThatIsPending) {
   const Result result = Search({.schedules = 1}, [] {
     Register history;
     Gate gate;
-    Caller writer([&] {
+    JoiningThread writer([&] {
       history.Call(
           "either",
           [&] {
@@ -140,8 +140,8 @@ TEST(LinearizableTest, ACallThatBlocks) {
       history.Call(
           "pass", [&] { gate.Pass(); }, [](bool& open) { return open; });
     };
-    Caller first(pass);
-    Caller second(pass);
+    JoiningThread first(pass);
+    JoiningThread second(pass);
     history.Call("open", [&] { gate.Open(); }, [](bool& open) { open = true; });
     first.Join();
     second.Join();
@@ -163,7 +163,7 @@ TEST(LinearizableTest, WhatNobodyOrders) {
       sync::Atomic<int> number = 0;
       sync::Atomic<bool> written = false;
       Register history;
-      Caller writer([&] {
+      JoiningThread writer([&] {
         history.Call(
             "write", [&] { number.store(1, sync::kRelaxed); },
             [](int& model) { model = 1; });
@@ -188,9 +188,9 @@ TEST(LinearizableTest, ManyCallsAtTheSameTime) {
     constexpr int kCallers = 12;
     Register history;
     Gate gate;
-    std::vector<std::unique_ptr<Caller>> callers;
+    std::vector<std::unique_ptr<JoiningThread>> callers;
     for (int i = 0; i < kCallers; ++i) {
-      callers.push_back(std::make_unique<Caller>([&] {
+      callers.push_back(std::make_unique<JoiningThread>([&] {
         history.Call("add", [&] { gate.Pass(); }, [](int& model) { ++model; });
       }));
     }
@@ -220,8 +220,8 @@ void Tickets() {
         [](int& model) { return model++; });
   };
   {
-    Caller a(take);
-    Caller b(take);
+    JoiningThread a(take);
+    JoiningThread b(take);
     take();
   }
   history.CheckLinearizable();
@@ -288,7 +288,7 @@ void PushAndPop() {
         });
   };
   {
-    Caller a([&] {
+    JoiningThread a([&] {
       push(1);
       pop();
     });

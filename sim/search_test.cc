@@ -35,7 +35,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gmock/gmock.h"
@@ -44,7 +44,7 @@
 namespace cohort::sim {
 namespace {
 
-using cohort::testing::Caller;
+using cohort::testing::JoiningThread;
 using ::testing::HasSubstr;
 
 // What the search says of `body`, and what it shows.
@@ -57,7 +57,7 @@ Failure Found(absl::FunctionRef<void()> body, const Options& options = {}) {
 void TwoLocksInEitherOrder() {
   sync::Mutex a;
   sync::Mutex b;
-  Caller other([&] {
+  JoiningThread other([&] {
     sync::MutexLock lock_b(&b);
     sync::MutexLock lock_a(&a);
   });
@@ -91,7 +91,7 @@ void SignalWithoutTheMutex() {
   sync::Mutex mutex;
   sync::CondVar changed;
   sync::Atomic<bool> flag = false;
-  Caller waiter([&] {
+  JoiningThread waiter([&] {
     sync::MutexLock lock(&mutex);
     while (!flag.load()) changed.Wait(&mutex);
   });
@@ -113,7 +113,7 @@ TEST(VerdictTest, ADaemonThatTicksHidesNoDeadlock) {
     sync::Mutex mutex;
     sync::CondVar never;
     sync::CondVar tick;
-    Caller monitor([&] {
+    JoiningThread monitor([&] {
       sync::MutexLock lock(&mutex);
       while (true) {
         tick.WaitUntil(&mutex, sync::SteadyTime::Now() + absl::Milliseconds(1),
@@ -153,8 +153,8 @@ TEST(VerdictTest, AThreadThatOutlivesTheBodyIsALeak) {
 
 TEST(VerdictTest, Race) {
   const Failure failure = Found([] {
-    sync::Shared<int> number;
-    Caller other([&] { ++number.Write(); });
+    sync::RaceChecked<int> number;
+    JoiningThread other([&] { ++number.Write(); });
     ++number.Write();
   });
   EXPECT_EQ(failure.verdict, Verdict::kRace);
@@ -164,12 +164,12 @@ TEST(VerdictTest, WhatIsOrderedIsNoRace) {
   // By a mutex, by release and acquire, by start and join.
   const Result result = Search({}, [] {
     sync::Mutex mutex;
-    sync::Shared<int> guarded;
-    sync::Shared<int> published;
-    sync::Shared<int> handed_over(1);
+    sync::RaceChecked<int> guarded;
+    sync::RaceChecked<int> published;
+    sync::RaceChecked<int> handed_over(1);
     sync::Atomic<bool> ready = false;
     {
-      Caller other([&] {
+      JoiningThread other([&] {
         handed_over.Write() = 2;
         published.Write() = 1;
         ready.store(true, sync::kRelease);
@@ -187,9 +187,9 @@ TEST(VerdictTest, WhatIsOrderedIsNoRace) {
 
 TEST(VerdictTest, ARelaxedStorePublishesNothing) {
   const Failure failure = Found([] {
-    sync::Shared<int> published;
+    sync::RaceChecked<int> published;
     sync::Atomic<bool> ready = false;
-    Caller other([&] {
+    JoiningThread other([&] {
       published.Write() = 1;
       ready.store(true, sync::kRelaxed);
     });
@@ -201,7 +201,7 @@ TEST(VerdictTest, ARelaxedStorePublishesNothing) {
 TEST(VerdictTest, UseAfterDestruction) {
   const Failure failure = Found([] {
     std::optional<sync::Atomic<int>> number(std::in_place, 0);
-    Caller other([&] { number->store(1); });
+    JoiningThread other([&] { number->store(1); });
     number.reset();
   });
   EXPECT_EQ(failure.verdict, Verdict::kUseAfterDestruction);
@@ -210,7 +210,7 @@ TEST(VerdictTest, UseAfterDestruction) {
 TEST(VerdictTest, AMutexDestroyedWhileItIsHeld) {
   const Failure failure = Found([] {
     std::optional<sync::Mutex> mutex(std::in_place);
-    Caller other([&] {
+    JoiningThread other([&] {
       mutex->Lock();
       mutex->Unlock();
     });
@@ -223,7 +223,9 @@ TEST(VerdictTest, UnlockingWhatAnotherThreadHolds) {
   const Failure failure = Found([] {
     sync::Mutex mutex;
     mutex.Lock();
-    Caller([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex.Unlock(); }).Join();
+    JoiningThread([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      mutex.Unlock();
+    }).Join();
     mutex.Unlock();
   });
   EXPECT_EQ(failure.verdict, Verdict::kMisuse);
@@ -232,8 +234,8 @@ TEST(VerdictTest, UnlockingWhatAnotherThreadHolds) {
 
 #ifdef ABSL_HAVE_EXCEPTIONS
 TEST(VerdictTest, AnExceptionThatEscapes) {
-  const Failure failure =
-      Found([] { Caller thrower([] { throw std::runtime_error("oops"); }); });
+  const Failure failure = Found(
+      [] { JoiningThread thrower([] { throw std::runtime_error("oops"); }); });
   EXPECT_EQ(failure.verdict, Verdict::kException);
   EXPECT_THAT(failure.message, HasSubstr("oops"));
 }
@@ -257,8 +259,8 @@ TEST(VerdictTest, AHandlerKeepsItsExceptionAcrossSwitches) {
         Check(error.what() == what, "the exception that was caught, again");
       }
     };
-    Caller a([&] { thrower("a long message of the first thread"); });
-    Caller b([&] { thrower("a long message of the second thread"); });
+    JoiningThread a([&] { thrower("a long message of the first thread"); });
+    JoiningThread b([&] { thrower("a long message of the second thread"); });
     thrower("a long message of the body itself");
   });
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
@@ -268,7 +270,7 @@ TEST(VerdictTest, AHandlerKeepsItsExceptionAcrossSwitches) {
 TEST(VerdictTest, AFailedCheckOfTheCodeUnderTestIsACrash) {
   const Failure failure = Found([] {
     sync::Atomic<int> number = 0;
-    Caller other([&] { number = 1; });
+    JoiningThread other([&] { number = 1; });
     ABSL_CHECK_EQ(number.load(), 0);
   });
   EXPECT_EQ(failure.verdict, Verdict::kCrash);
@@ -278,7 +280,7 @@ TEST(VerdictTest, ABodyThatDependsOnSomethingElse) {
   int runs = 0;
   const Failure failure = Found([&runs] {
     sync::Atomic<int> number = 0;
-    Caller other([&] { number = 1; });
+    JoiningThread other([&] { number = 1; });
     if (++runs % 2 == 0) number = 2;
   });
   EXPECT_EQ(failure.verdict, Verdict::kNondeterminism);
@@ -288,7 +290,7 @@ TEST(VerdictTest, ABodyThatDependsOnTheOrderOfAHashTable) {
   std::vector<absl::flat_hash_set<int>> kept;  // each elsewhere in memory
   const Failure failure = Found([&kept] {
     sync::Atomic<int> number = 0;
-    Caller other([&] { number = 1; });
+    JoiningThread other([&] { number = 1; });
     for (const int i : kept.emplace_back(absl::flat_hash_set<int>{
              1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})) {
       if (i == 1) break;
@@ -315,7 +317,7 @@ TEST_F(WatchdogDeathTest, ASystemCallThatBlocks) {
   EXPECT_DEATH((void)Search({},
                             [] {
                               sync::Mutex mutex;
-                              Caller other([&] {
+                              JoiningThread other([&] {
                                 sync::MutexLock lock(&mutex);
                                 WaitForTheRealWorld();
                               });
@@ -341,7 +343,7 @@ TEST_F(WatchdogDeathTest, ALockThatIsNotSimulated) {
                             [] {
                               std::mutex mutex;
                               std::lock_guard<std::mutex> lock(mutex);
-                              Caller other([&] {
+                              JoiningThread other([&] {
                                 std::lock_guard<std::mutex> again(mutex);
                               });
                             }),
@@ -355,13 +357,14 @@ int Deep(int n) {
 }
 
 TEST_F(WatchdogDeathTest, AStackThatOverflows) {
-  EXPECT_DEATH((void)Search({}, [] { Caller deep([] { Deep(1'000'000); }); }),
-               "raise stack_size");
+  EXPECT_DEATH(
+      (void)Search({}, [] { JoiningThread deep([] { Deep(1'000'000); }); }),
+      "raise stack_size");
 }
 
 TEST(StackTest, MayBeLarger) {
   const Result result = Search({.schedules = 3, .stack_size = 16 << 20},
-                               [] { Caller deep([] { Deep(1'000); }); });
+                               [] { JoiningThread deep([] { Deep(1'000); }); });
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
 }
 
@@ -400,7 +403,7 @@ void TimeoutAgainstCompletion() {
   sync::Mutex mutex;
   sync::CondVar changed;
   bool ready = false;
-  Caller other([&] {
+  JoiningThread other([&] {
     sync::MutexLock lock(&mutex);
     ready = true;
     changed.Signal();
@@ -430,7 +433,7 @@ void StoreBuffering() {
   int seen_y = -1;
   int seen_x = -1;
   {
-    Caller other([&] {
+    JoiningThread other([&] {
       x.store(1, kStore);
       seen_y = y.load(kLoad);
     });
@@ -462,7 +465,7 @@ TEST(MemoryTest, WithoutStaleLoadsNothingIsSeenOfIt) {
 TEST(MemoryTest, AnAtomicNeverGoesBack) {
   const Result result = Search({.schedules = 5'000}, [] {
     sync::Atomic<int> number = 0;
-    Caller writer([&] {
+    JoiningThread writer([&] {
       for (int i = 1; i <= 3; ++i) number.store(i, sync::kRelaxed);
     });
     int before = 0;
@@ -480,8 +483,8 @@ TEST(MemoryTest, WhatOneHasReadIsTheLeastThatTheNextOneReads) {
   const Result result = Search({.schedules = 20'000}, [] {
     sync::Atomic<int> number = 0;
     sync::Atomic<bool> seen = false;
-    Caller writer([&] { number.store(1, sync::kRelaxed); });
-    Caller reader([&] {
+    JoiningThread writer([&] { number.store(1, sync::kRelaxed); });
+    JoiningThread reader([&] {
       if (number.load(sync::kRelaxed) == 1) seen.store(true, sync::kRelease);
       (void)number.load(sync::kRelaxed);
     });
@@ -494,13 +497,13 @@ TEST(MemoryTest, WhatOneHasReadIsTheLeastThatTheNextOneReads) {
 
 TEST(MemoryTest, AnUpdateContinuesAReleaseSequence) {
   const Result result = Search({.schedules = 5'000}, [] {
-    sync::Shared<int> data;
+    sync::RaceChecked<int> data;
     sync::Atomic<int> number = 0;
-    Caller writer([&] {
+    JoiningThread writer([&] {
       data.Write() = 1;
       number.store(1, sync::kRelease);
     });
-    Caller updater([&] { number.fetch_add(1, sync::kRelaxed); });
+    JoiningThread updater([&] { number.fetch_add(1, sync::kRelaxed); });
     if (number.load(sync::kAcquire) == 2) (void)data.Read();
   });
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
@@ -511,7 +514,7 @@ void WaitsOnce() {
   sync::Mutex mutex;
   sync::CondVar changed;
   bool ready = false;
-  Caller other([&] {
+  JoiningThread other([&] {
     sync::MutexLock lock(&mutex);
     ready = true;
     changed.Signal();
@@ -573,7 +576,7 @@ TEST(ReplayTest, EveryFailureOfManySeedsIsFoundAgain) {
   const auto body = [] {
     sync::Atomic<int> a = 0;
     sync::Atomic<int> b = 0;
-    Caller other([&] {
+    JoiningThread other([&] {
       a.store(1, sync::kRelaxed);
       b.store(1, sync::kRelaxed);
       sync::SleepFor(absl::Seconds(1));
@@ -606,7 +609,7 @@ void TwoIncrements() {
     ++number;
     if (kLocked) mutex.Unlock();
   };
-  Caller other(increment);
+  JoiningThread other(increment);
   increment();
   other.Join();
   Check(number == 2, "both");
@@ -655,13 +658,13 @@ TEST(ScriptTest, StopsAThreadAtAPoint) {
     sync::Atomic<int> taken = 0;
     const auto take = [&] {
       if (tickets.load() > 0) {
-        sync::Point("checked");
+        sync::SchedulePoint("checked");
         --tickets;
         ++taken;
       }
     };
-    Caller a(take);
-    Caller b(take);
+    JoiningThread a(take);
+    JoiningThread b(take);
     a.Join();
     b.Join();
     Check(taken.load() == 1, "one ticket, one taker");
@@ -693,7 +696,7 @@ TEST(SeedTest, NeighboursHaveNothingInCommon) {
             }
           };
           {
-            Caller a([&] { append('a'); });
+            JoiningThread a([&] { append('a'); });
             append('b');
           }
           orders.push_back(order);
@@ -730,8 +733,8 @@ TEST(ThreadLocalTest, IsOfASimulatedThread) {
         }
         Check(Local::Get().value == 3, "its own");
       };
-      Caller a(count);
-      Caller b(count);
+      JoiningThread a(count);
+      JoiningThread b(count);
     }
     Check(destroyed.load() == 2, "destroyed at the ends of their threads");
   });
@@ -740,7 +743,7 @@ TEST(ThreadLocalTest, IsOfASimulatedThread) {
 
 struct MadeOnce {
   MadeOnce() { value.Write() = 1; }
-  sync::Shared<int> value;
+  sync::RaceChecked<int> value;
 };
 MadeOnce* Make() { return new MadeOnce; }
 
@@ -749,7 +752,7 @@ TEST(ProcessWideTest, IsMadeBeforeAnybodyUsesIt) {
     const auto use = [] {
       Check(sync::ProcessWide<Make>().value.Read() == 1, "made");
     };
-    Caller other(use);
+    JoiningThread other(use);
     use();
   });
   EXPECT_FALSE(result.failure.has_value()) << Report(*result.failure);
@@ -785,8 +788,8 @@ TEST(AbandonedTest, FramesAreLeftAndTheirStacksUsedAgain) {
     int unwound = 0;
     const Result failed = Search({.schedules = 1, .shrink = false}, [&unwound] {
       Waiter waiter{unwound};
-      Caller one([&waiter] { waiter.Descend(50); });
-      Caller two([&waiter] { waiter.Descend(50); });
+      JoiningThread one([&waiter] { waiter.Descend(50); });
+      JoiningThread two([&waiter] { waiter.Descend(50); });
       sync::Yield();
       Check(false, "fails");
     });
@@ -801,8 +804,8 @@ TEST(AbandonedTest, FramesAreLeftAndTheirStacksUsedAgain) {
         text << 1234.5 << 1e300;
         Check(text.str() == "1234.51e+300", "what was printed");
       };
-      Caller one(print);
-      Caller two(print);
+      JoiningThread one(print);
+      JoiningThread two(print);
       print();
     });
     ASSERT_FALSE(passed.failure.has_value()) << Report(*passed.failure);

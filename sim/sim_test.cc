@@ -18,11 +18,11 @@ ABSL_DECLARE_FLAG(std::optional<int64_t>, sim_schedules);
 namespace cohort::sim {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 void TwoThreads() {
   sync::Atomic<int> count = 0;
-  Caller other([&count] { ++count; });
+  JoiningThread other([&count] { ++count; });
   ++count;
 }
 

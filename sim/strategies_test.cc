@@ -33,7 +33,7 @@
 namespace cohort::sim {
 namespace {
 
-using cohort::testing::Caller;
+using cohort::testing::JoiningThread;
 using kernel::Kernel;
 using kernel::KernelOptions;
 using kernel::RunReport;
@@ -190,9 +190,10 @@ class SmallBody {
         }
       }
     };
-    std::vector<std::unique_ptr<Caller>> callers;
+    std::vector<std::unique_ptr<JoiningThread>> callers;
     for (size_t i = 1; i < threads_.size(); ++i) {
-      callers.push_back(std::make_unique<Caller>([&, i] { run(threads_[i]); }));
+      callers.push_back(
+          std::make_unique<JoiningThread>([&, i] { run(threads_[i]); }));
     }
     run(threads_[0]);
     callers.clear();
@@ -237,7 +238,7 @@ TEST(DepthFirstTest, APreemptionBoundIsASubset) {
   const KernelOptions options = {.spurious_wake_ups = 0};
   const auto body = [] {
     sync::Atomic<int> x = 0;
-    Caller other([&] {
+    JoiningThread other([&] {
       for (int i = 0; i < 3; ++i) ++x;
     });
     for (int i = 0; i < 3; ++i) ++x;
@@ -259,7 +260,7 @@ TEST(DepthFirstTest, APreemptionBoundIsASubset) {
 TEST(FairnessTest, NobodyIsKeptOutForEver) {
   const auto spin_for_a_sleeper = [] {
     sync::Atomic<bool> stop = false;
-    Caller sleeper([&] {
+    JoiningThread sleeper([&] {
       sync::SleepFor(absl::Milliseconds(1));
       stop.store(true);
     });
@@ -267,7 +268,7 @@ TEST(FairnessTest, NobodyIsKeptOutForEver) {
   };
   const auto poll_for_a_thread = [] {
     sync::Atomic<bool> stop = false;
-    Caller other([&] { stop.store(true); });
+    JoiningThread other([&] { stop.store(true); });
     while (!stop.load()) sync::SleepFor(absl::Milliseconds(1));
   };
   const auto two_spin_for_a_third = [] {
@@ -275,15 +276,15 @@ TEST(FairnessTest, NobodyIsKeptOutForEver) {
     const auto spin = [&] {
       while (!stop.load()) sync::Yield();
     };
-    Caller a(spin);
-    Caller b(spin);
+    JoiningThread a(spin);
+    JoiningThread b(spin);
     stop.store(true);
   };
   const auto stop_a_ticking_daemon = [] {
     sync::Mutex mutex;
     sync::CondVar changed;
     bool stop = false;
-    Caller daemon([&] {
+    JoiningThread daemon([&] {
       sync::MutexLock lock(&mutex);
       while (!stop) {
         changed.WaitUntil(&mutex,
@@ -351,7 +352,7 @@ TEST(ReplayTest, IsExact) {
 // Eight updates of one thread and two of another: 45 orders.
 void EightAndTwo() {
   sync::Atomic<int> x = 0;
-  Caller other([&] {
+  JoiningThread other([&] {
     for (int i = 0; i < 8; ++i) ++x;
   });
   for (int i = 0; i < 2; ++i) ++x;
@@ -398,7 +399,7 @@ void ErrorOfDepth() {
       }
     }
   };
-  Caller other([&] { play(1); });
+  JoiningThread other([&] { play(1); });
   play(0);
   other.Join();
   Check(turn.load() < kDepth, "turns taken in order");

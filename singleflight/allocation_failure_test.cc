@@ -24,7 +24,7 @@ namespace cohort::singleflight {
 namespace {
 
 using ::cohort::testing::AllocationFault;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 using Numbers = Group<std::string, int>;
@@ -89,7 +89,7 @@ TEST(SingleflightAllocationFailure, ADoThatJoins) {
       release.WaitForNotification();
       return 7;
     });
-    Caller releases([&release] {
+    JoiningThread releases([&release] {
       sync::SleepFor(kMoment);
       release.Notify();
     });
@@ -111,7 +111,7 @@ TEST(SingleflightAllocationFailure, ADoInsideACall) {
       release.WaitForNotification();
       return 7;
     });
-    Caller releases([&release] {
+    JoiningThread releases([&release] {
       sync::SleepFor(kMoment);
       release.Notify();
     });
@@ -155,7 +155,7 @@ TEST(SingleflightAllocationFailure, AStartThatJoinsAndItsWait) {
       release.WaitForNotification();
       return 7;
     });
-    Caller releases([&release] {
+    JoiningThread releases([&release] {
       sync::SleepFor(kMoment);
       release.Notify();
     });

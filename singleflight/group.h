@@ -65,49 +65,50 @@ struct Options {
 // what an absl::Status converts to does not compile, since an error would be
 // taken for a value there; where the work has no value, V is std::monostate.
 //
-// Blocks?        Do, until the call has ended: the caller's own work, on its
-//                thread, or that of another. A caller who waits announces it
-//                with a BlockingScope. The destructor. Nothing else.
-// Cancellation?  A caller belongs to a call until its context ends. One that
-//                waits then leaves at once, with the cause. Whichever comes
-//                first decides what a waiter is given, whenever it wakes: the
-//                end of the call, or that of its own context. So no result
-//                follows a Cancel that has returned, and none is taken back by
-//                a later one. The work has a context of its own, with the
-//                values of the caller that started it and no deadline, which
-//                ends when the last of its callers has left: no caller can take
-//                the result from the others. A caller that comes later starts a
-//                new call, also while the old one still runs. A context that is
-//                done on entry starts nothing, and nor does the executor where
-//                the contexts of all callers have ended.
-// Order?         None between keys. For a key, who comes first starts the call.
-// On error?      It goes to all callers, as a value does, and the next one
-//                starts a new call. (CANCELLED is the cause to a caller whose
-//                own context has ended: it may be that echo.) An exception is
-//                kInternal, with its type and what(); see Result::exception().
-//                So is work that ends its thread (pthread_exit), except without
-//                exceptions: that terminates the process. Do and Start inside
-//                the work of the same key, which would wait for themselves,
-//                return FAILED_PRECONDITION: on its thread, and wherever its
-//                context went. So does a Do or Call::Wait inside work that
-//                would close a circle of calls, of any length and of whatever
-//                groups, that wait for each other's keys: see below.
-//                If there is no memory, a call throws std::bad_alloc and has
-//                changed nothing; only where it is the context of the work that
-//                cannot be made, it is as if the work had thrown that. If an
-//                executor's Submit throws, so does Start, and a caller that has
-//                joined in the meantime is given INTERNAL, as are all callers
-//                of work that an executor has taken and drops.
-// Thread safety  All methods, from any thread, and inside calls. Unrelated keys
-//                seldom meet in a lock. A V is read by all who share it.
-// Memory order   What happened before the Do or Start that started a call is
-//                visible to its work; what that did, to all who see its result.
-//                What happened before a Do or Start that joined it is ordered
-//                with neither.
-// Destruction    Cancels all calls, then waits until their work has ended; what
-//                has not started does not. Those who wait are given what came
-//                of it. Dies inside a call of the group; but where that calls
-//                exit() and the group is static, waits for nobody.
+// Blocks?         Do, until the call has ended: the caller's own work, on its
+//                 thread, or that of another. A caller who waits announces it
+//                 with a BlockingScope. The destructor. Nothing else.
+// Cancellation?   A caller belongs to a call until its context ends. One that
+//                 waits then leaves at once, with the cause. Whichever comes
+//                 first decides what a waiter is given, whenever it wakes: the
+//                 end of the call, or that of its own context. So no result
+//                 follows a Cancel that has returned, and none is taken back by
+//                 a later one. The work has a context of its own, with the
+//                 values of the caller that started it and no deadline, which
+//                 ends when the last of its callers has left: no caller can
+//                 take the result from the others. A caller that comes later
+//                 starts a new call, also while the old one still runs. A
+//                 context that is done on entry starts nothing, and nor does
+//                 the executor where the contexts of all callers have ended.
+// Order?          None between keys. For a key, who comes first starts the
+//                 call.
+// On error?       It goes to all callers, as a value does, and the next one
+//                 starts a new call. (CANCELLED is the cause to a caller whose
+//                 own context has ended: it may be that echo.) An exception is
+//                 kInternal, with its type and what(); see Result::exception().
+//                 So is work that ends its thread (pthread_exit), except
+//                 without exceptions: that terminates the process. Do and Start
+//                 inside the work of the same key, which would wait for
+//                 themselves, return FAILED_PRECONDITION: on its thread, and
+//                 wherever its context went. So does a Do or Call::Wait inside
+//                 work that would close a circle of calls, of any length and of
+//                 whatever groups, that wait for each other's keys: see below.
+//                 If there is no memory, a call throws std::bad_alloc and has
+//                 changed nothing; only where it is the context of the work
+//                 that cannot be made, it is as if the work had thrown that. If
+//                 an executor's Submit throws, so does Start, and a caller that
+//                 has joined in the meantime is given INTERNAL, as are all
+//                 callers of work that an executor has taken and drops.
+// Thread safety   All methods, from any thread, and inside calls. Unrelated
+//                 keys seldom meet in a lock. A V is read by all who share it.
+// Memory ordering What happened before the Do or Start that started a call is
+//                 visible to its work; what that did, to all who see its
+//                 result. What happened before a Do or Start that joined it is
+//                 ordered with neither.
+// Destruction     Cancels all calls, then waits until their work has ended;
+//                 what has not started does not. Those who wait are given what
+//                 came of it. Dies inside a call of the group; but where that
+//                 calls exit() and the group is static, waits for nobody.
 //
 // Bad input dies before anything changes: null work.
 //

@@ -25,7 +25,7 @@
 #include "cohort/singleflight/result.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -34,7 +34,7 @@ namespace cohort::singleflight {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 using Numbers = Group<int, int>;
 
@@ -104,8 +104,8 @@ TEST(GroupSimTest, CallersShareACallOrFollowOneAnother) {
   Explore(5000, [] {
     Work work;
     Numbers group;
-    Caller one([&] { work.Call(group); });
-    Caller two([&] { work.Call(group); });
+    JoiningThread one([&] { work.Call(group); });
+    JoiningThread two([&] { work.Call(group); });
     work.Call(group);
     work.Call(group);
   });
@@ -115,7 +115,7 @@ TEST(GroupSimTest, CallersShareACallOrFollowOneAnotherProof) {
   ExploreAll([] {
     Work work;
     Numbers group;
-    Caller one([&] { work.Call(group); });
+    JoiningThread one([&] { work.Call(group); });
     work.Call(group);
   });
 }
@@ -123,8 +123,8 @@ TEST(GroupSimTest, CallersShareACallOrFollowOneAnotherProof) {
 TEST(GroupSimTest, WhatTheWorkDidIsVisibleToAllCallers) {
   Explore(4000, [] {
     Numbers group;
-    sync::Shared<int> before;
-    sync::Shared<int> data;
+    sync::RaceChecked<int> before;
+    sync::RaceChecked<int> data;
     before.Write() = 1;
     const auto work = [&] {
       ++data.Write();
@@ -136,7 +136,7 @@ TEST(GroupSimTest, WhatTheWorkDidIsVisibleToAllCallers) {
     };
     // Where these do not share a call, the second one follows the first.
     Call<int> started = group.Start(Context(), 1, work);
-    Caller other([&] {
+    JoiningThread other([&] {
       if (started.Poll().has_value()) return;
       EXPECT_EQ(*started.Wait(), 1);
       EXPECT_GE(data.Read(), 1);
@@ -152,7 +152,7 @@ TEST(GroupSimTest, SharedIsTheSameForAllCallers) {
     Numbers group;
     sync::Atomic<int> calls = 0;
     std::optional<bool> shared;
-    Caller other([&] {
+    JoiningThread other([&] {
       shared = group.Do(Context(), 1, [&] { return ++calls; }).shared();
     });
     const bool own = group.Do(Context(), 1, [&] { return ++calls; }).shared();
@@ -178,8 +178,8 @@ TEST(GroupSimTest, B27_AFailureIsForItsCallersAlone) {
       const auto call = [&] {
         EXPECT_TRUE(absl::IsInternal(group.Do(Context(), 1, fail).status()));
       };
-      Caller one(call);
-      Caller two(call);
+      JoiningThread one(call);
+      JoiningThread two(call);
       call();
     }
     EXPECT_GE(calls, 1);
@@ -191,16 +191,17 @@ TEST(GroupSimTest, B27_AFailureIsForItsCallersAlone) {
 TEST(GroupSimTest, B28_AForgottenCallLeavesItsSuccessorAlone) {
   Explore(5000, [] {
     Numbers group;
-    Caller t1([&] { (void)group.Do(Context(), 1, [] { return 1; }).ok(); });
+    JoiningThread t1(
+        [&] { (void)group.Do(Context(), 1, [] { return 1; }).ok(); });
     group.Forget(1);
     sync::Atomic<int> running = 0;
     const auto work = [&] {
       EXPECT_EQ(++running, 1);
-      sync::Point("working");
+      sync::SchedulePoint("working");
       --running;
       return 2;
     };
-    Caller t2([&] { (void)group.Do(Context(), 1, work).ok(); });
+    JoiningThread t2([&] { (void)group.Do(Context(), 1, work).ok(); });
     (void)group.Do(Context(), 1, work).ok();
   });
 }
@@ -210,7 +211,7 @@ TEST(GroupSimTest, B28_AForgottenCallLeavesItsSuccessorAloneProof) {
     sync::Atomic<int> calls = 0;
     Numbers group;
     const auto work = [&] { return ++calls; };
-    Caller other([&] { (void)group.Do(Context(), 1, work).ok(); });
+    JoiningThread other([&] { (void)group.Do(Context(), 1, work).ok(); });
     group.Forget(1);
     const int first = *group.Do(Context(), 1, work);
     EXPECT_GT(*group.Do(Context(), 1, work), first);
@@ -237,7 +238,7 @@ TEST(GroupSimTest, B30_EveryHandleIsGivenOneResult) {
       EXPECT_TRUE(absl::IsInternal(status)) << status;
       EXPECT_EQ(handle.Poll()->status(), status);
     };
-    Caller other(call);
+    JoiningThread other(call);
     call();
     other.Join();
     EXPECT_GE(calls, 1);
@@ -256,7 +257,7 @@ TEST(GroupSimTest, B31_ACallThatEntersItselfIsTold) {
     EXPECT_EQ(*group
                    .Start(Context(), 1,
                           [&](const Context& context) {
-                            Caller([&] { refused(context); }).Join();
+                            JoiningThread([&] { refused(context); }).Join();
                             return 1;
                           })
                    .Wait(),
@@ -276,7 +277,7 @@ TEST(GroupSimTest, NoCallOutlivesItsResults) {
     Numbers group;
     sync::Atomic<int> calls = 0;
     const auto work = [&] { return ++calls; };
-    Caller other([&] { (void)group.Do(Context(), 1, work).ok(); });
+    JoiningThread other([&] { (void)group.Do(Context(), 1, work).ok(); });
     const int first = *group.Do(Context(), 1, work);
     EXPECT_GT(*group.Do(Context(), 1, work), first);
   });
@@ -287,17 +288,17 @@ TEST(GroupSimTest, ACallerWhoLeavesTakesNothingFromTheOthers) {
     Numbers group;
     CancelScope scope = WithCancel(Context());
     const auto work = [](const Context& context) -> absl::StatusOr<int> {
-      sync::Point("working");
+      sync::SchedulePoint("working");
       if (context.done()) return context.status();
       return 7;
     };
-    Caller leaver([&] {
+    JoiningThread leaver([&] {
       const Result<int> result = group.Do(scope.context(), 1, work);
       // Also where it was alone, and the work ended with it.
       EXPECT_TRUE(result.ok() || absl::IsAborted(result.status()))
           << result.status();
     });
-    Caller canceller([&] { scope.Cancel(absl::AbortedError("left")); });
+    JoiningThread canceller([&] { scope.Cancel(absl::AbortedError("left")); });
     const Result<int> result = group.Do(Context(), 1, work);
     EXPECT_TRUE(result.ok()) << result.status();
   });
@@ -311,7 +312,7 @@ TEST(GroupSimTest, ACallerWhoLeavesTakesNothingFromTheOthersProof) {
       if (context.done()) return context.status();
       return 7;
     };
-    Caller leaver([&] {
+    JoiningThread leaver([&] {
       (void)group.Do(scope.context(), 1, work).ok();
       scope.Cancel();
     });
@@ -324,7 +325,7 @@ TEST(GroupSimTest, AFollowerWhoLeavesRacesWithTheEndProof) {
   ExploreAll([] {
     CancelScope scope = WithCancel(Context());
     Numbers group;
-    Caller leader([&] {
+    JoiningThread leader([&] {
       EXPECT_EQ(*group.Do(Context(), 1, [] { return 7; }), 7);
       scope.Cancel(absl::AbortedError("left"));
     });
@@ -339,7 +340,7 @@ TEST(GroupSimTest, AFollowerLeavesWhileTheWorkGoesOn) {
     CancelScope release = WithCancel(Context());
     CancelScope scope = WithCancel(Context());
     Numbers group;
-    Caller leader([&] {
+    JoiningThread leader([&] {
       (void)group
           .Do(Context(), 1,
               [&release] {
@@ -348,7 +349,7 @@ TEST(GroupSimTest, AFollowerLeavesWhileTheWorkGoesOn) {
               })
           .ok();
     });
-    Caller canceller([&] { scope.Cancel(absl::AbortedError("left")); });
+    JoiningThread canceller([&] { scope.Cancel(absl::AbortedError("left")); });
     (void)group.Do(scope.context(), 1, [] { return 2; }).ok();
     release.Cancel();
   });
@@ -367,8 +368,8 @@ TEST(GroupSimTest, WhenAllHaveLeftTheWorkIsTold) {
           });
       EXPECT_TRUE(absl::IsAborted(result.status())) << result.status();
     };
-    Caller first([&] { call(one.context()); });
-    Caller second([&] { call(two.context()); });
+    JoiningThread first([&] { call(one.context()); });
+    JoiningThread second([&] { call(two.context()); });
     one.Cancel(absl::AbortedError("left"));
     two.Cancel(absl::AbortedError("left"));
   });
@@ -383,7 +384,7 @@ TEST(GroupSimTest, WhoHasBeenToldHasLeft) {
           context.AwaitDone();
           return 1;
         });
-    Caller canceller([&] { scope.Cancel(absl::AbortedError("left")); });
+    JoiningThread canceller([&] { scope.Cancel(absl::AbortedError("left")); });
     if (call.Wait().ok()) return;
     EXPECT_EQ(*group.Do(Context(), 1, [] { return 2; }), 2);
   });
@@ -401,7 +402,7 @@ TEST(GroupSimTest, TheWorkIsToldWhenTheLastCallerHasLeft) {
     };
     std::optional<Call<int>> first = group.Start(Context(), 1, work);
     std::optional<Call<int>> second = group.Start(Context(), 1, work);
-    Caller other([&] {
+    JoiningThread other([&] {
       --callers;
       first.reset();
     });
@@ -423,7 +424,7 @@ TEST(GroupSimTest, NoResultComesAfterACancelThatHasReturned) {
       return 7;
     });
     const Call<int> leaves = group.Start(scope.context(), 1, [] { return 8; });
-    Caller waits(
+    JoiningThread waits(
         [&] { EXPECT_EQ(leaves.Wait().status(), absl::AbortedError("left")); });
     scope.Cancel(absl::AbortedError("left"));
     release.Cancel();
@@ -443,7 +444,7 @@ TEST(GroupSimTest, NoResultComesToADoAfterACancelThatHasReturned) {
           release.context().AwaitDone();
           return 7;
         });
-        Caller leaves([&] {
+        JoiningThread leaves([&] {
           EXPECT_EQ(group.Do(scope.context(), 1, [] { return 8; }).status(),
                     absl::AbortedError("left"));
         });
@@ -460,7 +461,7 @@ void NoCancelComesAfterAResult() {
   Numbers group({.executor = &executor});
   const Call<int> cancels = group.Start(Context(), 1, [] { return 7; });
   const Call<int> late = group.Start(scope.context(), 1, [] { return 8; });
-  Caller runs([&executor] { executor.RunAll(); });
+  JoiningThread runs([&executor] { executor.RunAll(); });
   EXPECT_EQ(*cancels.Wait(), 7);
   scope.Cancel(absl::AbortedError("left"));
   EXPECT_EQ(*late.Wait(), 7);
@@ -510,12 +511,12 @@ TEST(GroupSimTest, OutcomesAreLinearizable) {
           [who](Outcomes& model) { return model.of[who]; });
     };
     {
-      Caller one([&] {
+      JoiningThread one([&] {
         poll(0);
         cancel(1);
         poll(1);
       });
-      Caller two([&] {
+      JoiningThread two([&] {
         cancel(0);
         poll(0);
         poll(1);
@@ -551,7 +552,7 @@ absl::Status EnterCircle(Numbers& group, int key, int keys) {
 void CircleOf(int keys) {
   Numbers group;
   {
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     for (int key = 0; key < keys; ++key) {
       callers.emplace_back([&group, key, keys] {
         const absl::Status status = EnterCircle(group, key, keys);
@@ -597,7 +598,7 @@ TEST(GroupSimTest, ACircleOfSeveralKindsIsTold) {
     const Result<bool> x = flags.Do(
         Context(), 'x', [&](const Context& context) -> absl::StatusOr<bool> {
           absl::Status status;
-          Caller([&] {
+          JoiningThread([&] {
             status = group.Do(context, 1, [] { return 2; }).status();
           }).Join();
           if (!status.ok()) return status;
@@ -627,7 +628,7 @@ TEST(GroupSimTest, AWaiterThatHasLeftIsNoPartOfACircle) {
   Explore(4000, [] {
     CancelScope scope = WithCancel(Context());
     Numbers group;
-    Caller leaves([&] {
+    JoiningThread leaves([&] {
       EXPECT_EQ(
           *group.Do(
               Context(), 1,
@@ -659,9 +660,9 @@ TEST(GroupSimTest, CallsThatMeetInOneAreNoCircle) {
     const auto both = [&](const Context& context) {
       return *group.Do(context, 3, last) + *group.Do(context, 2, middle);
     };
-    Caller one([&] { EXPECT_EQ(*group.Do(Context(), 1, both), 2); });
-    Caller two([&] { EXPECT_EQ(*group.Do(Context(), 2, middle), 1); });
-    Caller three([&] { EXPECT_EQ(*group.Do(Context(), 3, last), 1); });
+    JoiningThread one([&] { EXPECT_EQ(*group.Do(Context(), 1, both), 2); });
+    JoiningThread two([&] { EXPECT_EQ(*group.Do(Context(), 2, middle), 1); });
+    JoiningThread three([&] { EXPECT_EQ(*group.Do(Context(), 3, last), 1); });
     EXPECT_EQ(*group.Do(Context(), 1, both), 2);
   });
 }
@@ -674,7 +675,8 @@ TEST(GroupSimTest, WhoStartsACallDoesNotWaitForIt) {
     const auto grandchild = [&](const Context&) {
       return *group.Do(Context(), 1, [] { return 1; });
     };
-    Caller other([&] { EXPECT_TRUE(group.Do(Context(), 3, grandchild).ok()); });
+    JoiningThread other(
+        [&] { EXPECT_TRUE(group.Do(Context(), 3, grandchild).ok()); });
     EXPECT_EQ(*group.Do(Context(), 1,
                         [&](const Context& context) {
                           child = group.Start(WithoutCancel(context), 2,
@@ -745,14 +747,15 @@ TEST(GroupSimTest, TheDestructorEndsAllCalls) {
 TEST(GroupSimTest, NothingOfACallOutlivesTheGroup) {
   Explore(4000, [] {
     struct Token {
-      explicit Token(sync::Shared<bool>* flag)
-          : gone(flag, [](sync::Shared<bool>* it) { it->Write() = true; }) {}
-      std::shared_ptr<sync::Shared<bool>> gone;
+      explicit Token(sync::RaceChecked<bool>* flag)
+          : gone(flag,
+                 [](sync::RaceChecked<bool>* it) { it->Write() = true; }) {}
+      std::shared_ptr<sync::RaceChecked<bool>> gone;
     };
     struct Key {
       using Type = Token;
     };
-    sync::Shared<bool> value_gone, work_gone, context_gone;
+    sync::RaceChecked<bool> value_gone, work_gone, context_gone;
     bool ran = false;
     {
       Group<int, Token> group;
@@ -770,16 +773,17 @@ TEST(GroupSimTest, NothingOfACallOutlivesTheGroup) {
 
 // Work that is copied where other work is moved.
 struct CopiedWork {
-  explicit CopiedWork(sync::Shared<bool>* gone)
-      : held(gone, [](sync::Shared<bool>* flag) { flag->Write() = true; }) {}
+  explicit CopiedWork(sync::RaceChecked<bool>* gone)
+      : held(gone,
+             [](sync::RaceChecked<bool>* flag) { flag->Write() = true; }) {}
   CopiedWork(const CopiedWork&) = default;
   int operator()() const { return 1; }
-  std::shared_ptr<sync::Shared<bool>> held;
+  std::shared_ptr<sync::RaceChecked<bool>> held;
 };
 
 TEST(GroupSimTest, TheWorkIsGoneBeforeItsResultIsThere) {
   Explore(2000, [] {
-    sync::Shared<bool> moved_is_gone, copied_is_gone;
+    sync::RaceChecked<bool> moved_is_gone, copied_is_gone;
     Numbers group;
     const Call<int> moved = group.Start(
         Context(), 1, [held = CopiedWork(&moved_is_gone).held] { return 1; });
@@ -845,8 +849,8 @@ TEST(GroupSimTest, IsLinearizable) {
           [who](Model& model) { model.Abandon(who); });
     };
     {
-      Caller one([&] { come_and_go(1, false); });
-      Caller two([&] { come_and_go(2, true); });
+      JoiningThread one([&] { come_and_go(1, false); });
+      JoiningThread two([&] { come_and_go(2, true); });
       come_and_go(0, false);
     }
     history.CheckLinearizable();

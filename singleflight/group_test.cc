@@ -32,7 +32,7 @@ namespace cohort::singleflight {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 using Numbers = Group<std::string, int>;
 
@@ -389,18 +389,18 @@ TEST(GroupTest, B31_ReentryIsAnError) {
                       }),
             7);
   // On another one, with its context, or one that was made from it.
-  EXPECT_EQ(*group.Do(kNone, "key",
-                      [&](const Context& context) {
-                        Caller([&] {
-                          expect_refused(WithoutCancel(context));
-                        }).Join();
-                        return *group.Do(
-                            context, "other", [&](const Context& inner) {
-                              Caller([&] { expect_refused(inner); }).Join();
-                              return 8;
-                            });
-                      }),
-            8);
+  EXPECT_EQ(
+      *group.Do(kNone, "key",
+                [&](const Context& context) {
+                  JoiningThread([&] {
+                    expect_refused(WithoutCancel(context));
+                  }).Join();
+                  return *group.Do(context, "other", [&](const Context& inner) {
+                    JoiningThread([&] { expect_refused(inner); }).Join();
+                    return 8;
+                  });
+                }),
+      8);
   EXPECT_EQ(*group
                  .Start(kNone, "key",
                         [&] {
@@ -455,7 +455,7 @@ TEST(GroupTest, ACancelThatHasReturnedIsNotFollowedByAResult) {
     });
     CancelScope scope = WithCancel(kNone);
     const Call<int> leaves = group.Start(scope.context(), "key", MustNotRun);
-    Caller waits([&leaves] {
+    JoiningThread waits([&leaves] {
       EXPECT_EQ(leaves.Wait().status(), absl::AbortedError("left"));
     });
     scope.Cancel(absl::AbortedError("left"));
@@ -512,7 +512,7 @@ TEST(GroupTest, ACircleOfTwoCallsIsTold) {
     absl::Notification in_page, in_link;
     CancelScope scope = WithTimeout(kNone, absl::Milliseconds(100));
     absl::Status told;
-    Caller other([&] {
+    JoiningThread other([&] {
       const Result<int> link =
           links.Do(scope.context(), 7,
                    [&](const Context& context) -> absl::StatusOr<int> {
@@ -732,7 +732,7 @@ TEST(GroupTest, AnExceptionIsAnErrorForAll) {
 
 TEST(GroupTest, B30_WorkThatEndsItsThreadEndsItsCall) {
   Numbers group;
-  Caller leader([&group] {
+  JoiningThread leader([&group] {
     group.Do(kNone, "key", []() -> int { pthread_exit(nullptr); })
         .status()
         .IgnoreError();

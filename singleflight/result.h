@@ -26,10 +26,10 @@ class Group;
 // lives as long as any of its results, and may outlive the group: keep the
 // Result where the value is to stay.
 //
-// Blocks?        Never.
-// Thread safety  Const methods, from any thread. The value is shared: what is
-//                done with it at the same time must be fit for that.
-// Destruction    The last result that shares a value destroys it.
+// Blocks?         Never.
+// Thread safety   Const methods, from any thread. The value is shared: what is
+//                 done with it at the same time must be fit for that.
+// Destruction     The last result that shares a value destroys it.
 template <class V>
 class [[nodiscard]] Result {
  public:
@@ -91,15 +91,15 @@ class [[nodiscard]] Result {
 // A caller of a call, as Group::Start has made it. Movable; one that was moved
 // from may only be destroyed or assigned to.
 //
-// Blocks?        Wait, until the call or the context of Start has ended; it
-//                announces that with a BlockingScope.
-// Cancellation?  When the context of Start ends, it leaves the call. See Group
-//                for what comes first.
-// On error?      Wait inside work that waits for this call returns
-//                FAILED_PRECONDITION, and does not leave it.
-// Thread safety  Wait and Poll, from any thread.
-// Destruction    Leaves the call: what nobody wants is cancelled. May outlive
-//                the group.
+// Blocks?         Wait, until the call or the context of Start has ended; it
+//                 announces that with a BlockingScope.
+// Cancellation?   When the context of Start ends, it leaves the call. See Group
+//                 for what comes first.
+// On error?       Wait inside work that waits for this call returns
+//                 FAILED_PRECONDITION, and does not leave it.
+// Thread safety   Wait and Poll, from any thread.
+// Destruction     Leaves the call: what nobody wants is cancelled. May outlive
+//                 the group.
 template <class V>
 class [[nodiscard]] Call {
  public:

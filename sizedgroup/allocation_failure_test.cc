@@ -18,7 +18,7 @@ namespace {
 
 using ::cohort::testing::AllocationFault;
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithEachAllocationFailing;
 
 // Too large to be kept without an allocation.
@@ -74,7 +74,7 @@ TEST(AllocationFailure, AddAndBlockAdd) {
     WaitGroup group(1);
     absl::Notification release;
     group.Add([&release] { release.WaitForNotification(); });
-    Caller releaser([&] {
+    JoiningThread releaser([&] {
       Await([&] { return group.stats().parked == 1; });
       release.Notify();
     });
@@ -97,7 +97,7 @@ TEST(AllocationFailure, ASlotThatComesBackLosesNothing) {
     WaitGroup group(1);
     std::optional<Slot> slot = group.BlockAdd();
     std::atomic<bool> ran{false};
-    Caller adder([&] { group.Add([&ran] { ran = true; }); });
+    JoiningThread adder([&] { group.Add([&ran] { ran = true; }); });
     Await([&] { return group.stats().parked == 1; });
     EXPECT_FALSE(fault.Strikes([&] { slot.reset(); }));
     adder.Join();

@@ -54,34 +54,34 @@ struct Options {
 
 // Runs tasks whose errors are all wanted.
 //
-// Blocks?        Go does with `preemptive`, while the group is full; Wait and
-//                the destructor do. All of them announce it with a
-//                BlockingScope.
-// Cancellation?  Of options.context, by Cancel, or with `term_on_error` by the
-//                first error. Tasks that have not started are skipped, a
-//                blocked Go wakes, and later submissions are refused. Running
-//                tasks are told through the context that they are given.
-// Order?         Tasks start in the order in which they were submitted, blocked
-//                submissions being served in turn.
-// On error?      Errors are collected in the order in which tasks end; see
-//                Wait. What a task returns because it was told to stop
-//                (CANCELLED, the context's status code, or a cause from
-//                outside) is none; what equals the error of another task is
-//                one. An exception counts as kInternal, with its type and
-//                what(), and so does a task that ends its thread
-//                (pthread_exit), except with Exceptions::kTerminate or without
-//                exceptions: that terminates the process. The thread may be
-//                that of a Wait that helps, which then never returns;
-//                Wait(kPark) always does. Where memory runs out, or the
-//                executor's Submit throws, the call throws that, and has
-//                changed nothing.
-// Thread safety  All methods, from any thread; the destructor not inside one of
-//                the group's tasks.
-// Memory order   What happened before Go is visible to the task, and what the
-//                task did to whoever returns from a Wait that saw it end.
-// Destruction    Cancels, then waits for running tasks. Dies inside one of
-//                these, but not where a task calls exit() and the group is
-//                static: it then waits for nobody.
+// Blocks?         Go does with `preemptive`, while the group is full; Wait and
+//                 the destructor do. All of them announce it with a
+//                 BlockingScope.
+// Cancellation?   Of options.context, by Cancel, or with `term_on_error` by the
+//                 first error. Tasks that have not started are skipped, a
+//                 blocked Go wakes, and later submissions are refused. Running
+//                 tasks are told through the context that they are given.
+// Order?          Tasks start in the order in which they were submitted,
+//                 blocked submissions being served in turn.
+// On error?       Errors are collected in the order in which tasks end; see
+//                 Wait. What a task returns because it was told to stop
+//                 (CANCELLED, the context's status code, or a cause from
+//                 outside) is none; what equals the error of another task is
+//                 one. An exception counts as kInternal, with its type and
+//                 what(), and so does a task that ends its thread
+//                 (pthread_exit), except with Exceptions::kTerminate or without
+//                 exceptions: that terminates the process. The thread may be
+//                 that of a Wait that helps, which then never returns;
+//                 Wait(kPark) always does. Where memory runs out, or the
+//                 executor's Submit throws, the call throws that, and has
+//                 changed nothing.
+// Thread safety   All methods, from any thread; the destructor not inside one
+//                 of the group's tasks.
+// Memory ordering What happened before Go is visible to the task, and what the
+//                 task did to whoever returns from a Wait that saw it end.
+// Destruction     Cancels, then waits for running tasks. Dies inside one of
+//                 these, but not where a task calls exit() and the group is
+//                 static: it then waits for nobody.
 //
 // A size below 1 means 1. A null task is a contract violation, and dies.
 //

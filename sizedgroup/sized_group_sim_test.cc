@@ -22,7 +22,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
 #include "gtest/gtest.h"
@@ -30,7 +30,7 @@
 namespace cohort::sizedgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -64,7 +64,7 @@ class AtOnce {
   explicit AtOnce(int limit) : limit_(limit) {}
   void Visit() {
     EXPECT_LE(++now_, limit_);
-    sync::Point("visiting");
+    sync::SchedulePoint("visiting");
     --now_;
   }
 
@@ -95,8 +95,8 @@ TEST(SizedGroupSimTest, EveryTaskIsRunSkippedOrRefused) {
         }
       };
       {
-        Caller first(submit);
-        Caller second(submit);
+        JoiningThread first(submit);
+        JoiningThread second(submit);
         scope.Cancel(Fail("outside"));
       }
       const absl::Status status = group.Wait();
@@ -117,7 +117,7 @@ TEST(SizedGroupSimTest, NoMoreTasksAtOnceThanTheSize) {
       AtOnce at_once(2);
       SizedGroup group(2, {.preemptive = preemptive});
       {
-        Caller other([&] { group.Go([&] { at_once.Visit(); }); });
+        JoiningThread other([&] { group.Go([&] { at_once.Visit(); }); });
         for (int i = 0; i < 3; ++i) group.Go([&] { at_once.Visit(); });
       }
       group.Wait();
@@ -128,7 +128,7 @@ TEST(SizedGroupSimTest, NoMoreTasksAtOnceThanTheSize) {
 
 TEST(SizedGroupSimTest, TasksOfOneSlotAreOrderedAndSeeEachOther) {
   sim::Explore({.schedules = 3000}, [] {
-    sync::Shared<std::vector<int>> order;
+    sync::RaceChecked<std::vector<int>> order;
     SizedGroup group(1);
     for (int i = 0; i < 4; ++i) {
       group.Go([&order, i] { order.Write().push_back(i); });
@@ -147,7 +147,7 @@ TEST(SizedGroupSimTest, DiscardRefusesOnlyWhatFindsTheGroupFull) {
       if (group.Go([&ran] { ++ran; }) == Admission::kFull) ++full;
     };
     {
-      Caller other(submit);
+      JoiningThread other(submit);
       submit();
     }
     group.Wait();
@@ -177,9 +177,9 @@ TEST(SizedGroupSimTest, ErrorsAreInTheOrderInWhichTheyCame) {
 TEST(SizedGroupSimTest, B15_WaitNeverReturnsBeforeABlockedGo) {
   sim::Explore({.schedules = 3000}, [] {
     SizedGroup group(1, {.preemptive = true});
-    sync::Shared<bool> ran(false);
+    sync::RaceChecked<bool> ran(false);
     group.Go([] {});
-    Caller producer([&] { group.Go([&] { ran.Write() = true; }); });
+    JoiningThread producer([&] { group.Go([&] { ran.Write() = true; }); });
     const Stats before = group.stats();
     group.Wait();
     if (before.accepted + before.parked == 2) {
@@ -195,7 +195,7 @@ TEST(SizedGroupSimTest, B17_ATaskSubmitsToItsOwnFullGroup) {
   for (const bool preemptive : {false, true}) {
     sim::Explore({.schedules = 1500}, [preemptive] {
       SizedGroup group(1, {.preemptive = preemptive});
-      sync::Shared<int> ran(0);
+      sync::RaceChecked<int> ran(0);
       sync::Mutex mutex;
       group.Go([&] {
         sync::MutexLock lock(&mutex);
@@ -221,7 +221,7 @@ TEST(SizedGroupSimTest, B38_TheOutcomeDoesNotDependOnLaterSubmissions) {
     ErrSizedGroup group(1, {.context = scope.context()});
     sync::Atomic<int> ran = 0;
     for (int i = 0; i < 2; ++i) group.Go([&ran] { ++ran; });
-    Caller canceller([&] { scope.Cancel(Fail("outside")); });
+    JoiningThread canceller([&] { scope.Cancel(Fail("outside")); });
     const absl::Status status = group.Wait();
     EXPECT_EQ(status, ran == 2 ? absl::OkStatus()
                                : Fail("1 error(s) occurred: [0] {outside}"));
@@ -235,8 +235,8 @@ TEST(SizedGroupSimTest, B33_ACancelBetweenTheSlotAndTheTask) {
     CancelScope scope = WithCancel(Context());
     SizedGroup group(1, {.preemptive = true, .context = scope.context()});
     {
-      Caller first([&] { group.Go([] {}); });
-      Caller second([&] { group.Go([] {}); });
+      JoiningThread first([&] { group.Go([] {}); });
+      JoiningThread second([&] { group.Go([] {}); });
       scope.Cancel();
     }
     group.Wait();
@@ -250,7 +250,7 @@ TEST(SizedGroupSimTest, B35_B39_NothingStartsAfterTheErrorThatEndsTheGroup) {
     sim::Explore({.schedules = 2000}, [preemptive] {
       ErrSizedGroup group(1, {.preemptive = preemptive, .term_on_error = true});
       {
-        Caller other([&] { group.Go([] { return Fail("a"); }); });
+        JoiningThread other([&] { group.Go([] { return Fail("a"); }); });
         group.Go([] { return Fail("a"); });
       }
       EXPECT_EQ(group.Wait(), Fail("1 error(s) occurred: [0] {a}"));
@@ -268,7 +268,7 @@ TEST(SizedGroupSimTest, B36_ABlockedGoIsReleasedAlthoughTheSlotIsNot) {
     CancelScope release = WithCancel(Context());
     // Starts, or is skipped.
     group.Go([&] { release.context().AwaitDone(); });
-    Caller producer(
+    JoiningThread producer(
         [&] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
     scope.Cancel(Fail("outside"));
     producer.Join();
@@ -302,7 +302,7 @@ TEST(SizedGroupSimTest, B37_B40_ErrorsAreReadWhileTheyComeIn) {
     for (int i = 0; i < 2; ++i) {
       group.Go([] { return Fail("a"); });
     }
-    Caller reader([&] {
+    JoiningThread reader([&] {
       const std::vector<TaskError> errors = group.errors();
       EXPECT_LE(errors.size(), group.errors().size());
       for (const TaskError& error : errors) EXPECT_EQ(error.status, Fail("a"));
@@ -314,10 +314,10 @@ TEST(SizedGroupSimTest, B37_B40_ErrorsAreReadWhileTheyComeIn) {
 TEST(SizedGroupSimTest, IsUsedAgainAndByTwoWaiters) {
   sim::Explore({.schedules = 2000}, [] {
     SizedGroup group(1);
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     for (int round = 1; round <= 2; ++round) {
       group.Go([&] { ++ran.Write(); });
-      Caller other([&] { group.Wait(WaitPolicy::kPark); });
+      JoiningThread other([&] { group.Wait(WaitPolicy::kPark); });
       group.Wait();
       other.Join();
       EXPECT_EQ(ran.Read(), round);
@@ -347,7 +347,7 @@ TEST(SizedGroupSimTest, B34_AnExceptionFreesItsSlot) {
   for (const bool preemptive : {false, true}) {
     sim::Explore({.schedules = 1500}, [preemptive] {
       ErrSizedGroup group(1, {.preemptive = preemptive});
-      sync::Shared<int> ran(0);
+      sync::RaceChecked<int> ran(0);
       group.Go([] { throw std::runtime_error("A"); });
       group.Go([&] { ++ran.Write(); });
       EXPECT_TRUE(
@@ -375,10 +375,10 @@ TEST(SizedGroupScript, B33_TheCancelFallsBetweenTheSlotAndTheTask) {
                                       .context = scope.context(),
                                       .executor = &executor});
                  group.Go(MustNotRun);
-                 Caller producer([&] {
+                 JoiningThread producer([&] {
                    EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled);
                  });
-                 Caller canceller([&] { scope.Cancel(Fail("stop")); });
+                 JoiningThread canceller([&] { scope.Cancel(Fail("stop")); });
                  group.Wait(WaitPolicy::kPark);
                  EXPECT_EQ(group.stats().skipped, 1);
                });
@@ -390,9 +390,9 @@ TEST(SizedGroupProof, ABlockedGoAndAWait) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Shelf shelf;
     SizedGroup group(1, {.preemptive = true, .executor = &shelf});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([&] { ++ran.Write(); });
-    Caller producer([&] { group.Go([&] { ++ran.Write(); }); });
+    JoiningThread producer([&] { group.Go([&] { ++ran.Write(); }); });
     group.Wait();
     producer.Join();
     group.Wait();
@@ -404,9 +404,9 @@ TEST(SizedGroupProof, TwoDiscardingGos) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Shelf shelf;
     SizedGroup group(1, {.discard = true, .executor = &shelf});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     Admission theirs = Admission::kCancelled;
-    Caller producer([&] { theirs = group.Go([&] { ++ran.Write(); }); });
+    JoiningThread producer([&] { theirs = group.Go([&] { ++ran.Write(); }); });
     const Admission mine = group.Go([&] { ++ran.Write(); });
     producer.Join();
     group.Wait();
@@ -419,9 +419,9 @@ TEST(SizedGroupProof, AnErrorThatEndsTheGroupAndALateGo) {
   ExploreAll(sim::Strategy::PreemptionBounded(3), [] {
     Shelf shelf;
     ErrSizedGroup group(1, {.term_on_error = true, .executor = &shelf});
-    sync::Shared<int> ran(0);
+    sync::RaceChecked<int> ran(0);
     group.Go([] { return Fail("a"); });
-    Caller producer([&] { group.Go([&] { ++ran.Write(); }); });
+    JoiningThread producer([&] { group.Go([&] { ++ran.Write(); }); });
     EXPECT_EQ(group.Wait(), Fail("1 error(s) occurred: [0] {a}"));
     producer.Join();
     EXPECT_EQ(group.Wait(), Fail("1 error(s) occurred: [0] {a}"));

@@ -33,7 +33,7 @@ namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 static_assert(!std::is_copy_constructible_v<SizedGroup>);
 static_assert(!std::is_move_constructible_v<ErrSizedGroup>);
@@ -126,7 +126,7 @@ TEST(SizedGroupTest, GoBlocksWithPreemptive) {
   group.Go([&] { release.WaitForNotification(); });
   std::atomic<bool> ran = false;
   {
-    Caller producer([&] {
+    JoiningThread producer([&] {
       EXPECT_EQ(group.Go([&] { ran = true; }), Admission::kAccepted);
       EXPECT_TRUE(release.HasBeenNotified());
     });
@@ -497,9 +497,9 @@ TEST(SizedGroupImmunity, B15_WaitNeverReturnsBeforeABlockedGo) {
     absl::Notification parked;
     std::atomic<bool> ran = false;
     group.Go([&] { parked.WaitForNotification(); });
-    Caller producer([&] { group.Go([&] { ran = true; }); });
+    JoiningThread producer([&] { group.Go([&] { ran = true; }); });
     Await([&] { return group.stats().parked == 1; });
-    Caller releaser([&] { parked.Notify(); });
+    JoiningThread releaser([&] { parked.Notify(); });
     group.Wait();
     ASSERT_TRUE(ran);
   }
@@ -540,7 +540,7 @@ TEST(SizedGroupImmunity, B33_B36_ABlockedGoIsReleasedByCancellation) {
   ErrSizedGroup group(1, {.preemptive = true, .context = scope.context()});
   absl::Notification release;
   group.Go([&] { release.WaitForNotification(); });
-  Caller producer(
+  JoiningThread producer(
       [&] { EXPECT_EQ(group.Go(MustNotRun), Admission::kCancelled); });
   Await([&] { return group.stats().parked == 1; });
   scope.Cancel(Fail("outside"));
@@ -568,7 +568,7 @@ TEST(SizedGroupImmunity, B37_B40_WhatWaitReturnedDoesNotChange) {
   const absl::Status status = group.Wait();
   const std::vector<TaskError> errors = group.errors();
   std::atomic<bool> stop = false;
-  Caller reader([&] {
+  JoiningThread reader([&] {
     while (!stop) EXPECT_FALSE(group.errors().empty());
   });
   for (int i = 0; i < 100; ++i) group.Go([] { return Fail("B"); });

@@ -62,28 +62,28 @@ class [[nodiscard]] Slot {
 
 // Runs functions, and counts work elsewhere, in one number of slots.
 //
-// Blocks?        Add and BlockAdd do while the group is full, Wait until it is
-//                empty, and the destructor. All of them announce it with a
-//                BlockingScope.
-// Cancellation?  None but by the destructor.
-// Order?         Submissions are served in turn; functions start in the order
-//                in which they were added.
-// On error?      As with SizedGroup: there is nobody to tell, so Wait writes
-//                the first to the log. An exception, or the end of the
-//                function's thread (pthread_exit), is one, of code kInternal.
-//                The thread may be that of a Wait that helps, which then never
-//                returns; Wait(kPark) always does. Where memory runs out, the
-//                call throws, and has changed nothing; an Add of several then
-//                has added those in front.
-// Thread safety  All methods, from any thread.
-// Memory order   What happened before Add is visible to the function, and what
-//                it did to whoever returns from a Wait that saw it end; the
-//                same goes for the destruction of a Slot.
-// Destruction    Cancels, then waits for running functions and slots: a slot
-//                that the destroying thread holds itself is waited for for
-//                ever. Dies inside a function of the group, but not where that
-//                calls exit() and the group is static: it then waits for
-//                nobody.
+// Blocks?         Add and BlockAdd do while the group is full, Wait until it is
+//                 empty, and the destructor. All of them announce it with a
+//                 BlockingScope.
+// Cancellation?   None but by the destructor.
+// Order?          Submissions are served in turn; functions start in the order
+//                 in which they were added.
+// On error?       As with SizedGroup: there is nobody to tell, so Wait writes
+//                 the first to the log. An exception, or the end of the
+//                 function's thread (pthread_exit), is one, of code kInternal.
+//                 The thread may be that of a Wait that helps, which then never
+//                 returns; Wait(kPark) always does. Where memory runs out, the
+//                 call throws, and has changed nothing; an Add of several then
+//                 has added those in front.
+// Thread safety   All methods, from any thread.
+// Memory ordering What happened before Add is visible to the function, and what
+//                 it did to whoever returns from a Wait that saw it end; the
+//                 same goes for the destruction of a Slot.
+// Destruction     Cancels, then waits for running functions and slots: a slot
+//                 that the destroying thread holds itself is waited for for
+//                 ever. Dies inside a function of the group, but not where that
+//                 calls exit() and the group is static: it then waits for
+//                 nobody.
 //
 // A size of 0 or less means no bound. A null function is a contract violation,
 // and dies.
@@ -128,12 +128,12 @@ class WaitGroup {
 // The same for functions that may fail, under a context: the first error
 // cancels it.
 //
-// Blocks?        As WaitGroup.
-// Cancellation?  Of the context, or by the first error: functions that have not
-//                started are skipped, a blocked Add wakes with kCancelled.
-// On error?      The first error by completion is the result of Wait, and then
-//                the cause of the cancellation, if that lost a function.
-// Destruction    Cancels, then waits for running functions.
+// Blocks?         As WaitGroup.
+// Cancellation?   Of the context, or by the first error: functions that have
+//                 not started are skipped, a blocked Add wakes with kCancelled.
+// On error?       The first error by completion is the result of Wait, and then
+//                 the cause of the cancellation, if that lost a function.
+// Destruction     Cancels, then waits for running functions.
 // The rest is as with WaitGroup.
 //
 // From go-waitgroup.ErrorGroup. What differs: functions are given the context,

@@ -15,7 +15,7 @@
 #include "cohort/sizedgroup/wait_group.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -23,7 +23,7 @@ namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 absl::Status Fail(const std::string& text) {
   return absl::InvalidArgumentError(text);
@@ -34,9 +34,9 @@ void MustNotRun() { ADD_FAILURE() << "must not run"; }
 TEST(WaitGroupSimTest, WaitSeesWhatFunctionsAndHoldersOfSlotsDid) {
   sim::Explore({.schedules = 3000}, [] {
     WaitGroup group(1);
-    sync::Shared<int> function(0);
-    sync::Shared<int> elsewhere(0);
-    Caller holder([&, slot = group.BlockAdd()]() mutable {
+    sync::RaceChecked<int> function(0);
+    sync::RaceChecked<int> elsewhere(0);
+    JoiningThread holder([&, slot = group.BlockAdd()]() mutable {
       elsewhere.Write() = 1;
       slot = Slot();
     });
@@ -57,7 +57,7 @@ TEST(WaitGroupSimTest, FunctionsAndSlotsShareTheBound) {
       --inside;
     };
     {
-      Caller holder([&] {
+      JoiningThread holder([&] {
         const Slot slot = group.BlockAdd();
         visit();
       });
@@ -71,9 +71,9 @@ TEST(WaitGroupSimTest, FunctionsAndSlotsShareTheBound) {
 TEST(WaitGroupSimTest, B15_WaitNeverReturnsBeforeABlockedAdd) {
   sim::Explore({.schedules = 3000}, [] {
     WaitGroup group(1);
-    sync::Shared<bool> ran(false);
+    sync::RaceChecked<bool> ran(false);
     Slot slot = group.BlockAdd();
-    Caller producer([&] { group.Add([&] { ran.Write() = true; }); });
+    JoiningThread producer([&] { group.Add([&] { ran.Write() = true; }); });
     const bool parked = group.stats().parked == 1;
     slot = Slot();
     group.Wait();
@@ -103,7 +103,7 @@ TEST(WaitGroupSimTest, B42_PendingCountNeverGoesWrong) {
   for (const int size : {1, 0}) {
     sim::Explore({.schedules = 1500}, [size] {
       WaitGroup group(size);
-      Caller reader([&] {
+      JoiningThread reader([&] {
         for (int i = 0; i < 3; ++i) {
           const int pending = group.PendingCount();
           EXPECT_GE(pending, 0);
@@ -120,7 +120,8 @@ TEST(WaitGroupSimTest, B42_PendingCountNeverGoesWrong) {
 TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsTheLastSlotIsBack) {
   sim::Explore({.schedules = 3000}, [] {
     auto group = std::make_unique<WaitGroup>(1);
-    Caller holder([slot = group->BlockAdd()]() mutable { slot = Slot(); });
+    JoiningThread holder(
+        [slot = group->BlockAdd()]() mutable { slot = Slot(); });
     group->Wait();
     group.reset();
   });
@@ -130,9 +131,9 @@ TEST(WaitGroupSimTest, MayBeDestroyedAsSoonAsWhatTheSlotWasForHasRun) {
   sim::Explore({.schedules = 3000}, [] {
     auto group = std::make_unique<WaitGroup>(1);
     Slot slot = group->BlockAdd();
-    Caller adder([raw = group.get()] { raw->Add([] {}); });
+    JoiningThread adder([raw = group.get()] { raw->Add([] {}); });
     Await([&group] { return group->stats().parked == 1; });
-    Caller holder([slot = std::move(slot)]() mutable { slot = Slot(); });
+    JoiningThread holder([slot = std::move(slot)]() mutable { slot = Slot(); });
     group->Wait();
     adder.Join();
     group.reset();
@@ -143,7 +144,7 @@ TEST(WaitGroupSimTest, TheDestructorAnswersWhoIsBlockedAndWaitsForSlots) {
   sim::Explore({.schedules = 3000}, [] {
     auto group = std::make_unique<WaitGroup>(1);
     Slot held = group->BlockAdd();
-    Caller blocked([&held, raw = group.get()] {
+    JoiningThread blocked([&held, raw = group.get()] {
       EXPECT_FALSE(raw->BlockAdd());
       held = Slot();
     });
@@ -162,7 +163,7 @@ TEST(ErrorGroupSimTest, B19_WhatIsLeftAfterTheFirstErrorIsSkipped) {
       return Fail("a");
     };
     {
-      Caller other([&] { group.Add(fail, fail); });
+      JoiningThread other([&] { group.Add(fail, fail); });
       group.Add(fail, fail);
     }
     EXPECT_EQ(group.Wait(), Fail("a"));
@@ -194,7 +195,7 @@ TEST(ErrorGroupSimTest, B18_ABlockedAddIsReleasedByCancellation) {
     ErrorGroup group(scope.context(), 1);
     CancelScope release = WithCancel(Context());
     group.Add([&] { release.context().AwaitDone(); });
-    Caller adder([&] {
+    JoiningThread adder([&] {
       EXPECT_EQ(group.Add(MustNotRun, MustNotRun), Admission::kCancelled);
     });
     scope.Cancel(Fail("outside"));
@@ -208,7 +209,7 @@ TEST(WaitGroupProof, ASlotGivenBackAndABlockedBlockAdd) {
   sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group(1);
     Slot slot = group.BlockAdd();
-    Caller blocked([&] {
+    JoiningThread blocked([&] {
       const Slot theirs = group.BlockAdd();
       EXPECT_TRUE(theirs);
       EXPECT_EQ(group.PendingCount(), 1);
@@ -224,8 +225,9 @@ TEST(WaitGroupProof, ASlotGivenBackAndABlockedBlockAdd) {
 TEST(WaitGroupProof, TwoHoldersAndTwoWaiters) {
   sim::ExploreAll(sim::AllSchedules(), [] {
     WaitGroup group(2);
-    Caller first([slot = group.BlockAdd()]() mutable { slot = Slot(); });
-    Caller second([slot = group.BlockAdd()]() mutable { slot = Slot(); });
+    JoiningThread first([slot = group.BlockAdd()]() mutable { slot = Slot(); });
+    JoiningThread second(
+        [slot = group.BlockAdd()]() mutable { slot = Slot(); });
     group.Wait(WaitPolicy::kPark);
     EXPECT_EQ(group.stats().succeeded, 2);
   });

@@ -26,7 +26,7 @@ namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 static_assert(!std::is_copy_constructible_v<Slot>);
 static_assert(std::is_nothrow_move_constructible_v<Slot>);
@@ -89,7 +89,7 @@ TEST(WaitGroupTest, AddBlocksTheFunctionsAfterTheOneThatIsBlocked) {
   group.Add([&] { release.WaitForNotification(); });
   std::atomic<int> ran = 0;
   {
-    Caller adder([&] { group.Add([&] { ++ran; }, [&] { ++ran; }); });
+    JoiningThread adder([&] { group.Add([&] { ++ran; }, [&] { ++ran; }); });
     Await([&] { return group.stats().parked == 1; });
     EXPECT_EQ(group.stats().accepted, 1);
     release.Notify();
@@ -102,8 +102,8 @@ TEST(WaitGroupTest, ASlotIsASlotOfTheGroup) {
   WaitGroup group(1);
   std::optional<Slot> slot = group.BlockAdd();
   std::atomic<bool> ran = false;
-  Caller adder([&] { group.Add([&] { ran = true; }); });
-  Caller blocked([&] { EXPECT_TRUE(group.BlockAdd()); });
+  JoiningThread adder([&] { group.Add([&] { ran = true; }); });
+  JoiningThread blocked([&] { EXPECT_TRUE(group.BlockAdd()); });
   Await([&] { return group.stats().parked == 2; });
   EXPECT_EQ(group.PendingCount(), 1);
   EXPECT_FALSE(ran);
@@ -140,7 +140,7 @@ TEST(WaitGroupTest, B41_ASlotIsMovedAndGivenBackOnce) {
 TEST(WaitGroupTest, WaitWaitsForASlotThatAnotherThreadHolds) {
   WaitGroup group(1);
   std::atomic<bool> worked = false;
-  Caller elsewhere([&, slot = group.BlockAdd()]() mutable {
+  JoiningThread elsewhere([&, slot = group.BlockAdd()]() mutable {
     worked = true;
     const Slot ends_here = std::move(slot);
   });
@@ -154,7 +154,7 @@ TEST(WaitGroupTest, AFunctionMayKeepASlot) {
   group.Add([&] { kept = group.BlockAdd(); });
   Await([&] { return group.stats().succeeded == 1; });
   EXPECT_EQ(group.PendingCount(), 1);
-  Caller giver([&] { kept = Slot(); });
+  JoiningThread giver([&] { kept = Slot(); });
   group.Wait();
 }
 
@@ -172,7 +172,7 @@ TEST(WaitGroupTest, InsideAFunctionASlotMayBeBeyondTheBound) {
   // Now the bound holds again.
   Slot held = group.BlockAdd();
   std::atomic<bool> ran = false;
-  Caller adder([&] { group.Add([&] { ran = true; }); });
+  JoiningThread adder([&] { group.Add([&] { ran = true; }); });
   Await([&] { return group.stats().parked == 1; });
   EXPECT_FALSE(ran);
   held = Slot();
@@ -205,7 +205,7 @@ TEST(WaitGroupTest, WaitForNobody) {
 
 TEST(WaitGroupTest, TheDestructorWaitsForSlots) {
   std::atomic<bool> worked = false;
-  std::optional<Caller> elsewhere;
+  std::optional<JoiningThread> elsewhere;
   {
     WaitGroup group(1);
     elsewhere.emplace([&, slot = group.BlockAdd()]() mutable {
@@ -220,11 +220,11 @@ TEST(WaitGroupTest, TheDestructorAnswersWhoIsBlocked) {
   auto group = std::make_unique<WaitGroup>(1);
   absl::Notification release;
   group->Add([&] { release.WaitForNotification(); });
-  Caller adder([&release, raw = group.get()] {
+  JoiningThread adder([&release, raw = group.get()] {
     EXPECT_EQ(raw->Add(MustNotRun), Admission::kCancelled);
     release.Notify();
   });
-  Caller blocked([raw = group.get()] { EXPECT_FALSE(raw->BlockAdd()); });
+  JoiningThread blocked([raw = group.get()] { EXPECT_FALSE(raw->BlockAdd()); });
   Await([&group] { return group->stats().parked == 2; });
   group.reset();
 }
@@ -253,9 +253,9 @@ TEST(WaitGroupImmunity, B15_WaitNeverReturnsBeforeABlockedAdd) {
     absl::Notification release;
     std::atomic<bool> ran = false;
     group.Add([&] { release.WaitForNotification(); });
-    Caller adder([&] { group.Add([&] { ran = true; }); });
+    JoiningThread adder([&] { group.Add([&] { ran = true; }); });
     Await([&] { return group.stats().parked == 1; });
-    Caller releaser([&] { release.Notify(); });
+    JoiningThread releaser([&] { release.Notify(); });
     group.Wait();
     ASSERT_TRUE(ran);
   }
@@ -325,7 +325,7 @@ TEST(ErrorGroupImmunity, B19_WhatIsLeftAfterAnErrorIsSkipped) {
     blocked.WaitForNotification();
     return Fail("a");
   });
-  Caller adder([&] {
+  JoiningThread adder([&] {
     EXPECT_EQ(group.Add(MustNotRun, MustNotRun), Admission::kCancelled);
   });
   Await([&] { return group.stats().parked == 1; });
@@ -341,7 +341,7 @@ TEST(ErrorGroupTest, ABlockedAddIsReleasedByCancellation) {
   ErrorGroup group(scope.context(), 1);
   absl::Notification release;
   group.Add([&] { release.WaitForNotification(); });
-  Caller adder(
+  JoiningThread adder(
       [&] { EXPECT_EQ(group.Add(MustNotRun), Admission::kCancelled); });
   Await([&] { return group.stats().parked == 1; });
   scope.Cancel(Fail("outside"));

@@ -13,7 +13,7 @@
 namespace cohort::sync {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr int kRounds = 20'000;
 
@@ -35,8 +35,8 @@ bool LosesAnUpdate() {
   Atomic<int> value = 0;
   const auto add = [&value] { value = value + 1; };
   {
-    Caller first(add);
-    Caller second(add);
+    JoiningThread first(add);
+    JoiningThread second(add);
   }
   return value == 1;
 }
@@ -67,8 +67,8 @@ bool ExceedsALimitOfOne() {
     }
   };
   {
-    Caller first(visit);
-    Caller second(visit);
+    JoiningThread first(visit);
+    JoiningThread second(visit);
   }
   return exceeded;
 }

@@ -1,14 +1,16 @@
 // Mutual exclusion: the locks and condition variables that cohort is built on.
 //
-// These are Abseil's, under names of our own, so that one build setting can
-// replace them by simulated ones. Thread-safety annotations work on them as
-// they do on Abseil's.
+// These are Abseil's, under names of our own, so that a build setting can
+// replace them by simulated ones, or delay them (jitter.h). Thread-safety
+// annotations work on them as they do on Abseil's.
 
 #ifndef COHORT_SYNC_MUTEX_H_
 #define COHORT_SYNC_MUTEX_H_
 
+#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/jitter.h"
 #include "cohort/sync/mode.h"
 
 namespace cohort::sync {
@@ -22,15 +24,75 @@ enum class WaitKind { kNormal, kDaemon };
 
 #ifdef COHORT_SYNC_SIMULATED
 #include "cohort/sync/simulated/mutex.h"
-#elif defined(COHORT_SYNC_JITTERED)
-#include "cohort/sync/jittered/mutex.h"
 #else
 
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-using Mutex = absl::Mutex;
-using MutexLock = absl::MutexLock;
+// Exclusive locks, and no conditions except those of CondVar: the part of
+// absl::Mutex that can be simulated.
+class ABSL_LOCKABLE Mutex {
+ public:
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    Jitter();
+    LockImpl(mutex_);
+  }
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    Jitter();
+    return TryLockImpl(mutex_);
+  }
+  void Unlock() ABSL_UNLOCK_FUNCTION() {
+    UnlockImpl(mutex_);
+    Jitter();
+  }
+  void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() { mutex_.AssertHeld(); }
+
+ private:
+  friend class CondVar;
+
+  // Abseil has changed its spelling, and deprecates the old one where it has
+  // both.
+  template <class M>
+  static void LockImpl(M& mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (requires { mutex.lock(); }) {
+      mutex.lock();
+    } else {
+      mutex.Lock();
+    }
+  }
+  template <class M>
+  static bool TryLockImpl(M& mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (requires { mutex.try_lock(); }) {
+      return mutex.try_lock();
+    } else {
+      return mutex.TryLock();
+    }
+  }
+  template <class M>
+  static void UnlockImpl(M& mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (requires { mutex.unlock(); }) {
+      mutex.unlock();
+    } else {
+      mutex.Unlock();
+    }
+  }
+
+  absl::Mutex mutex_;
+};
+
+class ABSL_SCOPED_LOCKABLE MutexLock {
+ public:
+  explicit MutexLock(Mutex* mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
+      : mutex_(mutex) {
+    mutex_->Lock();
+  }
+  ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_->Unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex* const mutex_;
+};
 
 // A condition variable. Wake-ups may be spurious: wait in a loop.
 class CondVar {
@@ -38,7 +100,10 @@ class CondVar {
   // Blocks until signalled, with `*mutex` released meanwhile.
   void Wait(Mutex* mutex, WaitKind = WaitKind::kNormal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    cv_.Wait(mutex);
+    // Between the predicate and the wait: it is there that a signal which does
+    // not hold the mutex gets lost.
+    Jitter();
+    cv_.Wait(&mutex->mutex_);
   }
 
   // The same, until `deadline` at the latest. True if it was the deadline that
@@ -46,16 +111,23 @@ class CondVar {
   bool WaitUntil(Mutex* mutex, SteadyTime deadline,
                  WaitKind = WaitKind::kNormal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    Jitter();
     if (deadline == SteadyTime::InfiniteFuture()) {
-      cv_.Wait(mutex);
+      cv_.Wait(&mutex->mutex_);
       return false;
     }
-    return cv_.WaitWithTimeout(mutex, deadline - SteadyTime::Now());
+    return cv_.WaitWithTimeout(&mutex->mutex_, deadline - SteadyTime::Now());
   }
 
   // Wakes one waiter, or all. Never blocks.
-  void Signal() { cv_.Signal(); }
-  void SignalAll() { cv_.SignalAll(); }
+  void Signal() {
+    Jitter();
+    cv_.Signal();
+  }
+  void SignalAll() {
+    Jitter();
+    cv_.SignalAll();
+  }
 
  private:
   absl::CondVar cv_;

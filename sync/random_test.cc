@@ -26,9 +26,9 @@ TEST(RandomTest, IsFromZeroUpToOne) {
 TEST(RandomTest, ThreadsDoNotAllDoTheSame) {
   std::vector<double> first(4);
   {
-    testing::Caller a([&] { first[0] = RandomFraction(); });
-    testing::Caller b([&] { first[1] = RandomFraction(); });
-    testing::Caller c([&] { first[2] = RandomFraction(); });
+    testing::JoiningThread a([&] { first[0] = RandomFraction(); });
+    testing::JoiningThread b([&] { first[1] = RandomFraction(); });
+    testing::JoiningThread c([&] { first[2] = RandomFraction(); });
     first[3] = RandomFraction();
   }
   EXPECT_GT(std::set<double>(first.begin(), first.end()).size(), 1u);

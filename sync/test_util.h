@@ -44,20 +44,20 @@ class AtEnd {
 }
 
 // A thread that is joined when it goes out of scope.
-class Caller {
+class JoiningThread {
  public:
   template <class F>
-  explicit Caller(F body) {
+  explicit JoiningThread(F body) {
     absl::StatusOr<sync::Thread> thread =
         sync::Thread::Start({}, std::move(body));
     ABSL_CHECK_OK(thread);
     thread_ = *std::move(thread);
   }
-  ~Caller() {
+  ~JoiningThread() {
     if (thread_.joinable()) thread_.Join();
   }
-  Caller(const Caller&) = delete;
-  Caller& operator=(const Caller&) = delete;
+  JoiningThread(const JoiningThread&) = delete;
+  JoiningThread& operator=(const JoiningThread&) = delete;
 
   void Join() { thread_.Join(); }
 

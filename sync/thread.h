@@ -115,7 +115,7 @@ inline int HardwareConcurrency() {
 // A named place between two steps at which the simulator may switch threads
 // and a scripted schedule may stop one; in jittered mode, a place for a delay.
 // Nothing in real mode.
-inline void Point(const char* /*name*/) { Jitter(); }
+inline void SchedulePoint(const char* /*name*/) { Jitter(); }
 
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync

@@ -21,8 +21,8 @@ namespace cohort::callbacks::internal {
 
 using group_internal::BatchResult;
 using group_internal::Decision;
-using group_internal::Losers;
 using group_internal::MappedTo;
+using group_internal::OnDecision;
 using group_internal::TupleValues;
 using group_internal::Values;
 using task_internal::ResultOf;
@@ -65,7 +65,8 @@ std::vector<absl::StatusOr<T>> All(const Context& context, RunOptions options,
 
 template <class T>
 absl::StatusOr<T> Race(const Context& context, const char* caller,
-                       Losers losers, RunOptions options, Values<T> values) {
+                       OnDecision on_decision, RunOptions options,
+                       Values<T> values) {
   if (values.tasks.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(caller, ": there are no functions"));
@@ -73,7 +74,7 @@ absl::StatusOr<T> Race(const Context& context, const char* caller,
   BatchResult result = group_internal::RunBatch(context,
                                                 {.caller = caller,
                                                  .quorum = {.successes = 1},
-                                                 .losers = losers,
+                                                 .on_decision = on_decision,
                                                  .limit = options.limit},
                                                 std::move(values.tasks));
   if (result.decision == Decision::kSuccess) {

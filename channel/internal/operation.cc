@@ -174,7 +174,7 @@ std::optional<size_t> Operation::Park() {
   const sync::SteadyTime due = next_due_.has_value()
                                    ? cases_[*next_due_].due
                                    : sync::SteadyTime::InfiniteFuture();
-  sync::Point("channel.park");
+  sync::SchedulePoint("channel.park");
   Sleep(due);
   return BecomeUnavailable();
 }

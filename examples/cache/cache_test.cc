@@ -21,7 +21,7 @@ using ::cohort::Context;
 using ::cohort::WithCancel;
 using ::cohort::sim::Time;
 using ::cohort::sync::Atomic;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 // On every schedule that the search comes across.
 void Simulate(absl::FunctionRef<void()> body, Time time = Time::kRacing) {
@@ -42,8 +42,8 @@ TEST(CacheTest, AStampedeLoadsOnce) {
       EXPECT_EQ(*cache.Get(Context(), "key"), "value of key");
     };
     {
-      Caller one(get);
-      Caller two(get);
+      JoiningThread one(get);
+      JoiningThread two(get);
       get();
       get();
     }
@@ -96,8 +96,9 @@ TEST(CacheTest, WhoeverGivesUpTakesNothingFromTheOthers) {
           return "value";
         },
         absl::InfiniteDuration());
-    Caller patient([&] { EXPECT_EQ(*cache.Get(Context(), "key"), "value"); });
-    Caller in_a_hurry([&] {
+    JoiningThread patient(
+        [&] { EXPECT_EQ(*cache.Get(Context(), "key"), "value"); });
+    JoiningThread in_a_hurry([&] {
       // Long before the load ends.
       EXPECT_EQ(cache.Get(hurry.context(), "key").status(),
                 absl::DeadlineExceededError("too long"));
@@ -117,7 +118,7 @@ TEST(CacheTest, ALoadThatNobodyWaitsForIsTold) {
           return context.status();
         },
         absl::InfiniteDuration());
-    Caller other([&] { hurry.Cancel(); });
+    JoiningThread other([&] { hurry.Cancel(); });
     EXPECT_TRUE(absl::IsCancelled(cache.Get(hurry.context(), "key").status()));
   });
 }
@@ -128,7 +129,8 @@ TEST(CacheTest, NothingOldIsKeptAfterAnInvalidation) {
     Cache cache([&](const Context&,
                     const std::string&) { return std::to_string(version); },
                 absl::InfiniteDuration());
-    Caller reader([&] { EXPECT_TRUE(cache.Get(Context(), "key").ok()); });
+    JoiningThread reader(
+        [&] { EXPECT_TRUE(cache.Get(Context(), "key").ok()); });
     version = 2;
     cache.Invalidate("key");
     EXPECT_EQ(*cache.Get(Context(), "key"), "2");

@@ -21,7 +21,7 @@ namespace {
 namespace sim = cohort::sim;
 using cohort::Context;
 using cohort::sync::RandomFraction;
-using cohort::testing::Caller;
+using cohort::testing::JoiningThread;
 
 // A factory, and the letters that have come out of it.
 class Water {
@@ -55,7 +55,7 @@ class Water {
 void ThreadsBring(const std::string& letters) {
   Water water;
   {
-    std::deque<Caller> threads;
+    std::deque<JoiningThread> threads;
     for (const char letter : letters) {
       threads.emplace_back([&water, letter] {
         EXPECT_EQ(water.Bring(letter, Context()), absl::OkStatus());

@@ -19,7 +19,7 @@ namespace {
 
 namespace sim = cohort::sim;
 using cohort::Context;
-using cohort::testing::Caller;
+using cohort::testing::JoiningThread;
 
 class Server {
  public:
@@ -65,7 +65,7 @@ TEST(RegisterTest, WhatWasWrittenIsRead) {
 TEST(RegisterTest, AReadBesideWritesIsOfOneOfThem) {
   sim::Explore({.schedules = 2000}, [] {
     Cluster cluster;
-    Caller writer([&cluster] {
+    JoiningThread writer([&cluster] {
       for (const Version& version : {Version{1, "one"}, Version{2, "two"}}) {
         EXPECT_EQ(cluster.value.Write(Context(), version), absl::OkStatus());
       }
@@ -82,7 +82,7 @@ TEST(RegisterTest, AReadBesideWritesIsOfOneOfThem) {
 TEST(RegisterTest, OneOfThreeMayFailAtAnyTime) {
   sim::Explore({.schedules = 2000}, [] {
     Cluster cluster;
-    Caller enemy([&cluster] { cluster.servers[1].GoDown(); });
+    JoiningThread enemy([&cluster] { cluster.servers[1].GoDown(); });
     EXPECT_EQ(cluster.value.Write(Context(), {1, "one"}), absl::OkStatus());
     EXPECT_EQ(cluster.value.Read(Context())->value, "one");
   });

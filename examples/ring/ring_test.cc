@@ -8,7 +8,7 @@
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
 #include "cohort/sim/sim.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -17,10 +17,10 @@ namespace {
 
 namespace sim = cohort::sim;
 using cohort::Context;
-using cohort::testing::Caller;
+using cohort::testing::JoiningThread;
 
 // Who has held the token; only its holder writes here, and nobody locks.
-using Turns = cohort::sync::Shared<std::vector<int>>;
+using Turns = cohort::sync::RaceChecked<std::vector<int>>;
 
 std::vector<int> InOrder(int workers, int turns) {
   std::vector<int> order;
@@ -32,7 +32,7 @@ void RunThreads(int workers, int turns) {
   Ring ring(workers, turns);
   Turns order;
   {
-    std::deque<Caller> threads;
+    std::deque<JoiningThread> threads;
     for (int i = 0; i < workers; ++i) {
       threads.emplace_back([&, i] {
         EXPECT_EQ(ring.Work(Context(), i, [&] { order.Write().push_back(i); }),
@@ -89,7 +89,7 @@ TEST(RingTest, TheContextEndsAllOfThem) {
     cohort::CancelScope scope = cohort::WithCancel(Context());
     Turns order;
     {
-      std::deque<Caller> threads;
+      std::deque<JoiningThread> threads;
       for (int i = 0; i < 3; ++i) {
         threads.emplace_back([&, i] {
           EXPECT_EQ(ring.Work(scope.context(), i,

@@ -9,7 +9,7 @@
 #include "cohort/sim/verdict.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::specimens {
 namespace {
@@ -65,7 +65,7 @@ class FreeList {
 template <bool kBad>
 void FreeListAba() {
   FreeList<kBad> list;
-  Caller t1([&] {
+  JoiningThread t1([&] {
     const int a = list.Pop();
     list.Pop();
     list.Push(a);
@@ -77,9 +77,9 @@ void FreeListAba() {
 // M18: a relaxed store says that the result is there, and publishes nothing.
 template <bool kBad>
 void RelaxedPublication() {
-  sync::Shared<int> result(0);
+  sync::RaceChecked<int> result(0);
   sync::Atomic<bool> ready{false};
-  Caller producer([&] {
+  JoiningThread producer([&] {
     result.Write() = 1;
     ready.store(true, kBad ? sync::kRelaxed : sync::kRelease);
   });
@@ -93,7 +93,7 @@ template <bool kBad>
 void RelaxedFlag() {
   sync::Atomic<int> result{0};
   sync::Atomic<bool> ready{false};
-  Caller producer([&] {
+  JoiningThread producer([&] {
     result.store(1, sync::kRelaxed);
     ready.store(true, kBad ? sync::kRelaxed : sync::kRelease);
   });
@@ -111,7 +111,7 @@ void EventCount() {
   sync::Atomic<bool> waiting{false};
   sync::Atomic<bool> happened{false};
   Event wake_up;
-  Caller waiter([&] {
+  JoiningThread waiter([&] {
     waiting.store(true, kStoring);
     if (!happened.load(kLoading)) wake_up.Wait();
   });
@@ -128,7 +128,7 @@ void LateLoser() {
   sync::Atomic<int> result{0};
   bool won = false;
   {
-    Caller loser([&] {
+    JoiningThread loser([&] {
       if constexpr (kBad) {
         result.store(kLoser);
       } else {
@@ -161,7 +161,7 @@ void ReferenceCount() {
     if (before == 1) freed.fetch_add(1);
   };
   {
-    Caller other(drop);
+    JoiningThread other(drop);
     drop();
   }
   sim::Check(freed.load() == 1, "the object is freed once");
@@ -178,7 +178,7 @@ void EntersAfterStop() {
   auto leave = [&] {
     if (inside.fetch_sub(1) == 1) empty.Set();
   };
-  Caller visitor([&] {
+  JoiningThread visitor([&] {
     if constexpr (kBad) {
       if (stopping.load()) return;
       inside.fetch_add(1);

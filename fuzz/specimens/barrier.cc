@@ -36,7 +36,7 @@ void ActionThrows() {
       released.SignalAll();
     }
   } barrier;
-  Caller other([&] { barrier.Await(); });
+  JoiningThread other([&] { barrier.Await(); });
   barrier.Await();
 }
 
@@ -75,9 +75,9 @@ void ArrivalDuringAction() {
     }
   } barrier;
   auto await = [&] { barrier.Await(); };
-  Caller a(await);
-  Caller b(await);
-  Caller c(await);
+  JoiningThread a(await);
+  JoiningThread b(await);
+  JoiningThread c(await);
   await();
 }
 

@@ -56,8 +56,8 @@ void ClosedUnderSubmitter() {
       closed = true;
     }
   } pool;
-  Caller running([&] { pool.EndTask(); });
-  Caller submitter([&] { pool.Run(); });
+  JoiningThread running([&] { pool.EndTask(); });
+  JoiningThread submitter([&] { pool.Run(); });
   pool.Wait();
 }
 
@@ -89,11 +89,11 @@ void ParkedProducer() {
     }
   } pool;
   Event produced;
-  Caller task([&] {
+  JoiningThread task([&] {
     produced.Wait();
     pool.EndTask();
   });
-  Caller producer([&] {
+  JoiningThread producer([&] {
     pool.Submit();
     produced.Set();
   });
@@ -129,7 +129,7 @@ void PanicRaisedAgain() {
   } pool;
   for (const bool panics : {true, false}) {
     pool.Submit();
-    Caller task([&] { pool.EndTask(panics); });
+    JoiningThread task([&] { pool.EndTask(panics); });
     sim::Check(pool.Wait() == panics, "a Wait tells of its own tasks");
   }
 }
@@ -139,10 +139,10 @@ void PanicRaisedAgain() {
 template <bool kBad>
 void StageAwaitsTheDead() {
   Event delivered[2];
-  Caller a([&] {
+  JoiningThread a([&] {
     if constexpr (!kBad) delivered[0].Set();
   });
-  Caller b([&] { delivered[1].Set(); });
+  JoiningThread b([&] { delivered[1].Set(); });
   for (Event& event : delivered) event.Wait();
 }
 
@@ -159,7 +159,7 @@ void StartedTwice() {
       executing.fetch_sub(1);
     }
   } task;
-  Caller first([&] {
+  JoiningThread first([&] {
     task.Execute();
     task.ended.Set();
   });

@@ -29,8 +29,8 @@ void TwoWinners() {
     }
     sim::Check(delivered.fetch_add(1) == 0, "one result is delivered");
   };
-  Caller a(respond);
-  Caller b(respond);
+  JoiningThread a(respond);
+  JoiningThread b(respond);
   respond();
 }
 
@@ -54,8 +54,8 @@ void RaceOfFailures() {
       while (!won && (kBad || failures < 2)) changed.Wait(&mutex);
     }
   } call;
-  Caller a([&] { call.Fail(); });
-  Caller b([&] { call.Fail(); });
+  JoiningThread a([&] { call.Fail(); });
+  JoiningThread b([&] { call.Fail(); });
   call.Wait();
 }
 
@@ -88,7 +88,7 @@ void SuccessDropped() {
     }
   } call;
   // What it has done, it has done before the context ends.
-  Caller runner([&] {
+  JoiningThread runner([&] {
     call.Succeed();
     call.Cancel();
   });
@@ -118,8 +118,8 @@ void LoserOutlivesCall() {
   // The storage outlives the call, so that the loser finds a dead object there.
   std::optional<Call> storage(std::in_place);
   Call* const call = &*storage;
-  Caller a([call] { call->Deliver(); });
-  Caller b([call] { call->Deliver(); });
+  JoiningThread a([call] { call->Deliver(); });
+  JoiningThread b([call] { call->Deliver(); });
   call->Wait();
   if constexpr (!kBad) {
     a.Join();

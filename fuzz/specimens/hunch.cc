@@ -69,7 +69,7 @@ void HelperLeaked() {
     outstanding->Done();
   };
   {
-    Caller other([&] { execute(true); });
+    JoiningThread other([&] { execute(true); });
     execute(false);
   }
   if constexpr (kBad) {
@@ -83,8 +83,8 @@ void HelperLeaked() {
 template <bool kBad>
 void AllAwaitsTheDead() {
   Outstanding outstanding(2);
-  Caller a([&] { outstanding.Done(); });
-  Caller b([&] {
+  JoiningThread a([&] { outstanding.Done(); });
+  JoiningThread b([&] {
     if constexpr (!kBad) outstanding.Done();
   });
   outstanding.Wait();

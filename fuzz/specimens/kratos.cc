@@ -17,7 +17,7 @@
 #include "cohort/sim/verdict.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort::specimens {
@@ -28,7 +28,7 @@ namespace {
 template <bool kBad>
 void UnlockedAppend() {
   sync::Mutex mutex;
-  sync::Shared<std::vector<int>> overflow;
+  sync::RaceChecked<std::vector<int>> overflow;
   auto submit = [&](int task) {
     if constexpr (kBad) {
       overflow.Write().push_back(task);
@@ -38,7 +38,7 @@ void UnlockedAppend() {
     }
   };
   {
-    Caller other([&] { submit(1); });
+    JoiningThread other([&] { submit(1); });
     submit(2);
   }
   sim::Check(overflow.Read().size() == 2, "both tasks are in the list");
@@ -81,7 +81,7 @@ void LostTask() {
     }
   } group;
   {
-    Caller other([&] { group.Submit(1); });
+    JoiningThread other([&] { group.Submit(1); });
     group.Submit(2);
   }
   group.Wait();
@@ -156,7 +156,7 @@ class Group {
   std::deque<Task> overflow_ ABSL_GUARDED_BY(mutex_);
   bool working_ ABSL_GUARDED_BY(mutex_) = false;
   // Last, so that it is joined before the rest goes.
-  std::optional<Caller> worker_ ABSL_GUARDED_BY(mutex_);
+  std::optional<JoiningThread> worker_ ABSL_GUARDED_BY(mutex_);
 };
 
 // B-2: a worker that has emptied the queue does not look into the list, so what
@@ -197,7 +197,7 @@ void SecondWait() {
     int queued ABSL_GUARDED_BY(mutex) = 0;
     int outstanding ABSL_GUARDED_BY(mutex) = 0;
     bool closed ABSL_GUARDED_BY(mutex) = false;
-    Caller worker{[this] { Work(); }};
+    JoiningThread worker{[this] { Work(); }};
 
     ~Group() {
       sync::MutexLock lock(&mutex);

@@ -34,7 +34,7 @@ void DoubleClose() {
       sim::Check(++closes == 1, "a channel is closed once");
     }
   } channel;
-  Caller other([&] { channel.Close(); });
+  JoiningThread other([&] { channel.Close(); });
   channel.Close();
 }
 
@@ -47,7 +47,7 @@ void ParentAndChild() {
     bool cancelled ABSL_GUARDED_BY(mutex) = false;
     int children ABSL_GUARDED_BY(mutex) = 1;
   } parent, child;
-  Caller canceller([&] {
+  JoiningThread canceller([&] {
     sync::MutexLock lock(&parent.mutex);
     parent.cancelled = true;
     sync::MutexLock child_lock(&child.mutex);
@@ -96,7 +96,7 @@ void CallbackUnderMutex() {
       return cancelled;
     }
   } group;
-  Caller other([&] { group.Cancelled(); });
+  JoiningThread other([&] { group.Cancelled(); });
   group.Cancel(
       [&] { sim::Check(group.Cancelled(), "the group is cancelled"); });
 }
@@ -109,8 +109,8 @@ void ThreeLockCycle() {
     sync::MutexLock lock(&mutexes[first]);
     sync::MutexLock second_lock(&mutexes[second]);
   };
-  Caller a([&] { take_two(0, 1); });
-  Caller b([&] { take_two(1, 2); });
+  JoiningThread a([&] { take_two(0, 1); });
+  JoiningThread b([&] { take_two(1, 2); });
   if constexpr (kBad) {
     take_two(2, 0);
   } else {

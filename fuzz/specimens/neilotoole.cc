@@ -27,7 +27,7 @@ void DroppedTask() {
     int queued ABSL_GUARDED_BY(mutex) = 0;
     int ended ABSL_GUARDED_BY(mutex) = 0;
     bool working ABSL_GUARDED_BY(mutex) = false;
-    std::optional<Caller> worker;
+    std::optional<JoiningThread> worker;
 
     void Submit() {
       {
@@ -102,7 +102,7 @@ void SubmitHoldsMutex() {
       changed.SignalAll();
     }
   } group;
-  Caller submitter([&] { group.Submit(); });
+  JoiningThread submitter([&] { group.Submit(); });
   group.Wait();
 }
 
@@ -125,7 +125,7 @@ void WaitHoldsMutex() {
       if (--outstanding == 0) ended.SignalAll();
     }
   } group;
-  Caller worker([&] {
+  JoiningThread worker([&] {
     group.Submit();
     group.EndTask();
     group.EndTask();
@@ -176,7 +176,7 @@ void OneWorkerForEver() {
     sync::Mutex mutex_;
     std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
     int working_ ABSL_GUARDED_BY(mutex_) = 0;
-    std::list<Caller> workers_;
+    std::list<JoiningThread> workers_;
   };
   Event met;
   Group group;
@@ -194,7 +194,7 @@ void PoisonPill() {
     sync::Mutex mutex;
     std::deque<Task> queue ABSL_GUARDED_BY(mutex);
     bool working ABSL_GUARDED_BY(mutex) = false;
-    std::optional<Caller> worker;
+    std::optional<JoiningThread> worker;
 
     // Returns false if the task is refused.
     bool Submit(Task task) {

@@ -9,7 +9,7 @@
 
 namespace cohort::specimens {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 // Something that happens once.
 class Event {

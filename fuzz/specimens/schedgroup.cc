@@ -59,7 +59,7 @@ class Heap {
 template <bool kBad>
 void LostTask() {
   Heap<kBad> heap(0);
-  Caller monitor([&] { heap.Await(false); });
+  JoiningThread monitor([&] { heap.Await(false); });
   heap.Add(1);
 }
 
@@ -68,7 +68,7 @@ void LostTask() {
 template <bool kBad>
 void LostEmpty() {
   Heap<kBad> heap(1);
-  Caller monitor([&] {
+  JoiningThread monitor([&] {
     sync::SleepFor(absl::Milliseconds(1));
     heap.Add(-1);
   });
@@ -109,7 +109,7 @@ void AcceptedNeverRun() {
     }
   } group;
   {
-    Caller scheduler([&] { group.Schedule(); });
+    JoiningThread scheduler([&] { group.Schedule(); });
     group.Wait();
   }
   sim::Check(group.Left() == 0, "every accepted task has run");
@@ -142,8 +142,8 @@ void WaitLeavesTasks() {
       sim::Check(running == 0, "no task runs when Wait returns");
     }
   } group;
-  Caller task([&] { group.EndTask(); });
-  Caller canceller([&] { group.Cancel(); });
+  JoiningThread task([&] { group.EndTask(); });
+  JoiningThread canceller([&] { group.Cancel(); });
   group.Wait();
 }
 

@@ -12,7 +12,7 @@
 #include "cohort/sim/verdict.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::specimens {
 namespace {
@@ -33,7 +33,7 @@ void Reorder() {
         (a.load() == 0 && b.load() == 0) || (a.load() == 1 && b.load() == -1),
         "both are set or none is");
   };
-  std::list<Caller> setters;
+  std::list<JoiningThread> setters;
   for (int i = 0; i < kSetters; ++i) {
     setters.emplace_back([&] {
       if constexpr (kBad) {
@@ -44,7 +44,7 @@ void Reorder() {
       }
     });
   }
-  Caller checker([&] {
+  JoiningThread checker([&] {
     if constexpr (kBad) {
       check();
     } else {
@@ -93,8 +93,8 @@ void TwoStage() {
       sim::Check(second == seen + 1, "the second stage follows the first");
     }
   } data;
-  Caller writer([&] { data.Write(); });
-  Caller reader([&] { data.Read(); });
+  JoiningThread writer([&] { data.Write(); });
+  JoiningThread reader([&] { data.Read(); });
 }
 
 // din_phil: each philosopher has a left fork.
@@ -105,7 +105,7 @@ void DiningPhilosophers() {
     sync::MutexLock lock(&forks[first]);
     sync::MutexLock second_lock(&forks[second]);
   };
-  std::list<Caller> philosophers;
+  std::list<JoiningThread> philosophers;
   for (int i = 0; i < kPhilosophers; ++i) {
     const int left = i;
     const int right = (i + 1) % kPhilosophers;
@@ -174,7 +174,7 @@ class Stack {
 template <bool kBad, bool kPlain>
 void SafeStack() {
   Stack<kBad> stack;
-  sync::Shared<int> plain_owner[Stack<kBad>::kNodes];
+  sync::RaceChecked<int> plain_owner[Stack<kBad>::kNodes];
   sync::Atomic<int> owner[Stack<kBad>::kNodes];
   auto work = [&](int self) {
     constexpr int kRounds = kPlain ? 2 : 3;
@@ -190,9 +190,9 @@ void SafeStack() {
       stack.Push(node);
     }
   };
-  Caller t1([&] { work(1); });
-  Caller t2([&] { work(2); });
-  Caller t3([&] { work(3); });
+  JoiningThread t1([&] { work(1); });
+  JoiningThread t2([&] { work(2); });
+  JoiningThread t3([&] { work(3); });
 }
 
 constexpr Specimen kSpecimens[] = {

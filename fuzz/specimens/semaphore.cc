@@ -60,8 +60,8 @@ void FrontGivesUp() {
   } semaphore;
   Waiter both(2);
   Waiter one(1);
-  Caller t1([&] { semaphore.Acquire(both); });
-  Caller t2([&] { semaphore.Acquire(one); });
+  JoiningThread t1([&] { semaphore.Acquire(both); });
+  JoiningThread t2([&] { semaphore.Acquire(one); });
   semaphore.Cancel(both);
 }
 
@@ -97,7 +97,7 @@ void OverRelease() {
     semaphore.Release();
   };
   sim::Check(!semaphore.Release(), "a release too many is refused");
-  Caller other(enter);
+  JoiningThread other(enter);
   enter();
 }
 
@@ -146,7 +146,7 @@ void WrongGeneration() {
       changed.SignalAll();
     }
   } semaphore;
-  Caller t1([&] { semaphore.Acquire(); });
+  JoiningThread t1([&] { semaphore.Acquire(); });
   semaphore.Release();
 }
 
@@ -174,8 +174,8 @@ void WeightBlind() {
       if (tell) ended[generation++].SignalAll();
     }
   } semaphore;
-  Caller t1([&] { semaphore.AcquireBoth(); });
-  Caller t2([&] { semaphore.Release(); });
+  JoiningThread t1([&] { semaphore.AcquireBoth(); });
+  JoiningThread t2([&] { semaphore.Release(); });
   semaphore.Release();
 }
 
@@ -186,7 +186,7 @@ void StopWithoutMutex() {
   sync::Mutex mutex;
   sync::CondVar changed;
   sync::Atomic<bool> stopped{false};
-  Caller t1([&] {
+  JoiningThread t1([&] {
     sync::MutexLock lock(&mutex);
     while (!stopped.load()) changed.Wait(&mutex);
   });
@@ -240,7 +240,7 @@ void GrantAfterCancel() {
       }
     }
   } semaphore;
-  Caller t1([&] {
+  JoiningThread t1([&] {
     sim::Check(!semaphore.Acquire(), "nothing is granted after a cancel");
   });
   semaphore.Cancel();

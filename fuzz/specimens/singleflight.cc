@@ -81,7 +81,7 @@ template <bool kBad>
 void PoisonedKey() {
   Flight<kBad ? Bug::kPoisoned : Bug::kNone> flight;
   auto fail = [] { return -1; };
-  Caller other([&] { flight.Do(fail); });
+  JoiningThread other([&] { flight.Do(fail); });
   flight.Do(fail);
 }
 
@@ -91,9 +91,9 @@ template <bool kBad>
 void DeletesAnother() {
   Flight<kBad ? Bug::kDeletesAnother : Bug::kNone> flight;
   auto function = [] { return 1; };
-  Caller t1([&] { flight.Do(function); });
+  JoiningThread t1([&] { flight.Do(function); });
   flight.Forget();
-  Caller t2([&] { flight.Do(function); });
+  JoiningThread t2([&] { flight.Do(function); });
   flight.Do(function);
 }
 
@@ -104,7 +104,7 @@ void StaleJoin() {
   Flight<kBad ? Bug::kDoneTooSoon : Bug::kNone> flight;
   sync::Atomic<int> calls{0};
   auto function = [&] { return calls.fetch_add(1); };
-  Caller other([&] { flight.Do(function); });
+  JoiningThread other([&] { flight.Do(function); });
   const int first = flight.Do(function);
   sim::Check(flight.Do(function) != first, "no call outlives its results");
 }
@@ -155,7 +155,7 @@ class AbandonedFlight {
 template <bool kBad>
 void JoinsAbandoned() {
   AbandonedFlight<kBad> flight;
-  Caller t1([&] {
+  JoiningThread t1([&] {
     const auto call = flight.Join();
     flight.Leave(*call);
     flight.End(*call);

@@ -12,7 +12,7 @@
 #include "cohort/sim/verdict.h"
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/mutex.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 
 namespace cohort::specimens {
 namespace {
@@ -28,7 +28,7 @@ void SlotLeakedByPanic() {
     }
     slots.Release();
   };
-  Caller a([&] { run(true); });
+  JoiningThread a([&] { run(true); });
   run(false);
 }
 
@@ -39,13 +39,13 @@ void SlotLeakedByCancel() {
   Slots slots(1);
   sync::Atomic<bool> cancelled{false};
   slots.Acquire();
-  Caller a([&] {
+  JoiningThread a([&] {
     if constexpr (kBad) {
       if (cancelled.load()) return;
     }
     slots.Release();
   });
-  Caller b([&] {
+  JoiningThread b([&] {
     slots.Acquire();
     slots.Release();
   });
@@ -69,7 +69,7 @@ void NoSecondLook() {
     }
     slots.Release();
   };
-  Caller a([&] { run(true); });
+  JoiningThread a([&] { run(true); });
   run(false);
 }
 
@@ -90,7 +90,7 @@ void UnlocksWhatItNeverTook() {
       slot.Unlock();
     }
   } group;
-  Caller a([&] { group.Run(true); });
+  JoiningThread a([&] { group.Run(true); });
   group.Run(false);
 }
 
@@ -126,8 +126,8 @@ void UnlockStealsPermit() {
       sim::Check(inside.fetch_add(1) == 0, "one permit, one holder");
     }
   };
-  Caller misuser([&] { semaphore.Unlock(false); });
-  Caller a(enter);
+  JoiningThread misuser([&] { semaphore.Unlock(false); });
+  JoiningThread a(enter);
   enter();
 }
 
@@ -136,8 +136,8 @@ void UnlockStealsPermit() {
 template <bool kBad>
 void UnlockedError() {
   sync::Mutex mutex;
-  sync::Shared<int> error(0);
-  Caller worker([&] {
+  sync::RaceChecked<int> error(0);
+  JoiningThread worker([&] {
     sync::MutexLock lock(&mutex);
     error.Write() = 1;
   });
@@ -178,7 +178,7 @@ void CancelUntold() {
       return !failed;
     }
   } group;
-  Caller a([&] { group.cancelled.store(true); });
+  JoiningThread a([&] { group.cancelled.store(true); });
   group.Submit();
   a.Join();
   sim::Check(!group.Wait(), "Wait tells of the cancel");
@@ -188,7 +188,7 @@ void CancelUntold() {
 // later adds one.
 template <bool kBad>
 void ResultChangesLater() {
-  using Errors = sync::Shared<std::vector<int>>;
+  using Errors = sync::RaceChecked<std::vector<int>>;
   struct Group {
     sync::Mutex mutex;
     const std::shared_ptr<Errors> errors = std::make_shared<Errors>();
@@ -206,7 +206,7 @@ void ResultChangesLater() {
   } group;
   group.Fail(1);
   const std::shared_ptr<const Errors> result = group.Wait();
-  Caller later([&] { group.Fail(2); });
+  JoiningThread later([&] { group.Fail(2); });
   sim::Check(result->Read().size() == 1, "what Wait has returned stays");
 }
 

@@ -56,7 +56,7 @@ void FiresAfterStop() {
   // there.
   std::optional<Owner> storage(std::in_place);
   Owner* const owner = &*storage;
-  Caller timer_thread(
+  JoiningThread timer_thread(
       [&timer, owner] { timer.Fire([owner] { owner->fired.fetch_add(1); }); });
   timer.Stop();
   storage.reset();
@@ -92,7 +92,7 @@ void SleepsThroughCancel() {
       }
     }
   } retry;
-  Caller canceller([&] { retry.Cancel(); });
+  JoiningThread canceller([&] { retry.Cancel(); });
   retry.Pause();
 }
 
@@ -131,7 +131,7 @@ void TimeoutAndCompletion() {
   bool delivered = false;
   bool received = false;
   {
-    Caller sender([&] { delivered = request.Deliver(); });
+    JoiningThread sender([&] { delivered = request.Deliver(); });
     received = request.Receive(sync::SteadyTime::Now() + absl::Seconds(1));
   }
   sim::Check(delivered == received, "both sides agree on the outcome");

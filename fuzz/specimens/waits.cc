@@ -36,8 +36,8 @@ void NotifiesOnEdge() {
       --size;
     }
   } queue;
-  Caller a([&] { queue.Pop(); });
-  Caller b([&] { queue.Pop(); });
+  JoiningThread a([&] { queue.Pop(); });
+  JoiningThread b([&] { queue.Pop(); });
   queue.Push();
   queue.Push();
 }
@@ -74,7 +74,7 @@ void SignalsAfterUnlock() {
   // there.
   std::optional<Latch> storage(std::in_place);
   Latch* const latch = &*storage;
-  Caller setter([latch] { latch->Set(); });
+  JoiningThread setter([latch] { latch->Set(); });
   latch->Wait();
   storage.reset();
 }
@@ -104,7 +104,7 @@ void AddsItself() {
   } group;
   sync::Atomic<bool> ran{false};
   if constexpr (!kBad) group.Add();
-  Caller task([&] {
+  JoiningThread task([&] {
     if constexpr (kBad) group.Add();
     ran.store(true);
     group.Done();
@@ -137,7 +137,7 @@ void IfInsteadOfWhile() {
       sim::Check(full, "the mailbox is full when the wait has ended");
     }
   } mailbox;
-  Caller putter([&] { mailbox.Put(); });
+  JoiningThread putter([&] { mailbox.Put(); });
   mailbox.Take();
 }
 

@@ -49,8 +49,8 @@ void WaitReturnsEarly() {
     }
   } group;
   group.Submit();
-  Caller a([&] { group.EndTask(); });
-  Caller b([&] {
+  JoiningThread a([&] { group.EndTask(); });
+  JoiningThread b([&] {
     group.Submit();
     group.EndTask();
   });
@@ -73,7 +73,7 @@ void StartsAfterCancel() {
     }
     slots.Release();
   };
-  Caller a([&] { go(true); });
+  JoiningThread a([&] { go(true); });
   go(false);
 }
 
@@ -90,7 +90,7 @@ void NestedSubmit() {
     if (!borrows) slots.Release();
   };
   auto outer = [&] { run(false, [&] { run(true, [] {}); }); };
-  Caller other(outer);
+  JoiningThread other(outer);
   outer();
 }
 
@@ -115,7 +115,7 @@ void HiddenFailure() {
       while (!delivered && (kBad || !failed)) changed.Wait(&mutex);
     }
   } group;
-  Caller task([&] { group.Fail(); });
+  JoiningThread task([&] { group.Fail(); });
   group.AwaitDelivery();
 }
 
@@ -141,7 +141,7 @@ void CauseMasked() {
     }
   } group;
   {
-    Caller a([&] {
+    JoiningThread a([&] {
       if constexpr (kBad) {
         group.cancelled.store(true);
         group.Record(kFailed);
@@ -186,7 +186,7 @@ void SlotHeldAfterWait() {
       return !busy;
     }
   } group;
-  Caller task([&] {
+  JoiningThread task([&] {
     if constexpr (kBad) {
       group.Uncount();
       group.Free();
@@ -217,8 +217,8 @@ void TryGoOverLimit() {
     inside.fetch_sub(1);
     running.fetch_sub(1);
   };
-  Caller a(try_go);
-  Caller b(try_go);
+  JoiningThread a(try_go);
+  JoiningThread b(try_go);
   try_go();
 }
 

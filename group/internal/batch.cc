@@ -100,7 +100,7 @@ class Tally {
   // Whether the call is over without a decision. Asked under the lock under
   // which a decision is made, so that none is after the context has ended.
   bool TooLate() const {
-    return options_.losers == Losers::kDetach && parent_.done();
+    return options_.on_decision == OnDecision::kDetach && parent_.done();
   }
 
   const Context parent_;
@@ -174,7 +174,7 @@ absl::Status AllFailures(const char* caller, std::vector<TaskError> ended) {
 BatchResult RunBatch(const Context& parent, BatchOptions options,
                      std::vector<Task> tasks) {
   const char* const caller = options.caller;
-  const bool joins = options.losers == Losers::kJoin;
+  const bool joins = options.on_decision == OnDecision::kJoin;
   ABSL_CHECK_GE(options.limit, 1) << caller << ": limit";
   int64_t index = 0;
   for (const Task& task : tasks) {

@@ -27,7 +27,7 @@ struct Quorum {
   int failures = kUnlimited;
 };
 
-enum class Losers {
+enum class OnDecision {
   kJoin,    // the call ends when all tasks have
   kDetach,  // it ends with the decision; the tasks own what they need
 };
@@ -55,7 +55,7 @@ absl::Status AllFailures(const char* caller, std::vector<TaskError> ended);
 struct BatchOptions {
   const char* caller = "";  // for messages
   Quorum quorum = {};
-  Losers losers = Losers::kJoin;
+  OnDecision on_decision = OnDecision::kJoin;
   int limit = kUnlimited;  // tasks at once; dies if it is less than one
   // What messages call a task, by its index, where that is not "function 7".
   // Only with kJoin.

@@ -199,7 +199,7 @@ sync::RefPtr<Lineage> Core::Frame::TopLineage() {
 Core::Frame::~Frame() {
   const int64_t index = entry_->front().index;
   entry_->clear();  // the functor is gone before anyone may know of the end
-  sync::Point("task.end");
+  sync::SchedulePoint("task.end");
   Core* const core = core_;
   if (fate == Fate::kSkipped) {
     status.emplace();
@@ -212,13 +212,13 @@ Core::Frame::~Frame() {
   absl::Status first;
   if (failed) first = core->RecordError(index, *status, exception);
   exception = nullptr;  // as the functor
-  sync::Point("task.recorded");
+  sync::SchedulePoint("task.recorded");
   // Also after a later error: whoever had the first may not have come to this,
   // and nothing must start in the slot that is freed below.
   if (!first.ok() && core->policy_.cancel_on_error) {
     core->scope_.Cancel(std::move(first));
   }
-  sync::Point("cancel.fired");
+  sync::SchedulePoint("cancel.fired");
   if (lineage_ != nullptr) lineage_->End();
   ThisThread().top = below_;
   int64_t runners = 0;
@@ -245,7 +245,7 @@ Core::Frame::~Frame() {
     runners = core->ClaimRunners(here);
     core->WakeIfFinished();
   }
-  sync::Point("task.uncounted");
+  sync::SchedulePoint("task.uncounted");
   // Where none of these comes, the caller goes on with one after the other.
   if (runners > 0) TrySendRunners(sync::RefPtr<Core>::Share(core), runners);
 }
@@ -396,7 +396,7 @@ Admission Core::Enter(WhenFull when_full) { return Admit({}, when_full); }
 Admission Core::Admit(Entries entry, WhenFull when_full) {
   Parked submission;
   submission.entry = std::move(entry);
-  sync::Point("submit.checked");
+  sync::SchedulePoint("submit.checked");
   // The group may be destroyed as soon as the task has run, or the submission
   // that parks has its answer.
   sync::RefPtr<Core> self;
@@ -442,7 +442,7 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
     }
     std::rethrow_exception(refused);
   }
-  sync::Point("submit.park");
+  sync::SchedulePoint("submit.park");
   BlockingScope blocking;
   sync::MutexLock lock(&mutex_);
   while (submission.answer == Admission::kFull) {
@@ -678,7 +678,7 @@ bool Core::RunTaken(Entries& entry, Frame* host) {
     Frame frame(this, &entry);
     if (host == nullptr) frame.go_on = &go_on;
     frame.host = host;
-    sync::Point("task.begin");
+    sync::SchedulePoint("task.begin");
     if (!policy_.run_after_cancel && context().done()) {
       frame.fate = Frame::Fate::kSkipped;
     } else {
@@ -821,7 +821,7 @@ absl::Status Core::WaitUntil(sync::SteadyTime deadline) {
 
 absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   const bool inside = InsideTask();
-  sync::Point("wait.checked");
+  sync::SchedulePoint("wait.checked");
   // Callbacks of contexts above run before the one that does this, and it may
   // be one of them that waits here.
   if (context().done()) OnCancelled();
@@ -922,7 +922,7 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
       } else if (runners > 0) {
         SendFromWait(runners, help);
       } else {
-        sync::Point("wait.park");
+        sync::SchedulePoint("wait.park");
         expired = Park(inside, round, help, told, deadline);
       }
     });

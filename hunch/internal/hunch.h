@@ -31,8 +31,8 @@ namespace cohort::hunch::internal {
 
 using group_internal::BatchResult;
 using group_internal::Decision;
-using group_internal::Losers;
 using group_internal::MappedTo;
+using group_internal::OnDecision;
 using group_internal::TupleValues;
 using group_internal::Values;
 using task_internal::CallInto;
@@ -158,7 +158,7 @@ template <class T>
 absl::StatusOr<std::vector<IndexedValue<T>>> Take(const Context& context,
                                                   const char* caller, int n,
                                                   TakeOptions options,
-                                                  Losers losers,
+                                                  OnDecision on_decision,
                                                   Values<T> values) {
   ABSL_CHECK_GE(n, 0) << caller << ": n";
   const int count = static_cast<int>(values.tasks.size());
@@ -168,7 +168,7 @@ absl::StatusOr<std::vector<IndexedValue<T>>> Take(const Context& context,
       {.caller = caller,
        .quorum = {.successes = wanted,
                   .failures = options.tolerate_errors ? count - wanted + 1 : 1},
-       .losers = losers,
+       .on_decision = on_decision,
        .limit = options.limit},
       std::move(values.tasks));
   switch (result.decision) {

@@ -413,7 +413,7 @@ void Flights::End(Flight& flight, bool has_context) {
     sync::MutexLock lock(&flight.mutex_);
     scope.swap(flight.scope_);
   }
-  sync::Point("flight.end");
+  sync::SchedulePoint("flight.end");
   {
     Shard& shard = ShardOf(flight.hash_);
     sync::MutexLock lock(&shard.mutex);

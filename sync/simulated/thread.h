@@ -93,7 +93,8 @@ void Yield(kernel::Site site = kernel::Site::current());
 
 int HardwareConcurrency();
 
-void Point(const char* name, kernel::Site site = kernel::Site::current());
+void SchedulePoint(const char* name,
+                   kernel::Site site = kernel::Site::current());
 
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync

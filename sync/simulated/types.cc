@@ -155,8 +155,8 @@ int HardwareConcurrency() {
   return kernel == nullptr ? 1 : kernel->processors();
 }
 
-void Point(const char* name, Site site) {
-  if (Kernel* kernel = Kernel::Active()) kernel->Point(name, site);
+void SchedulePoint(const char* name, Site site) {
+  if (Kernel* kernel = Kernel::Active()) kernel->SchedulePoint(name, site);
 }
 
 }  // namespace COHORT_SYNC_MODE

@@ -114,7 +114,7 @@ TEST_F(ChannelStressTest, APipelineEnds) {
           status = Feed(context, numbers, source);
           break;
         case 1:
-          status = FanOutDeal(context, source, {&left, &right});
+          status = Distribute(context, source, {&left, &right});
           break;
         case 2:
           status = FanIn(context, {&left, &right}, all);

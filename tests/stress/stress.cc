@@ -58,7 +58,7 @@ void InParallel(Random& random, int threads,
   sync::CondVar changed;
   int missing = threads;
 
-  std::list<testing::Caller> callers;
+  std::list<testing::JoiningThread> callers;
   for (int thread = 0; thread < threads; ++thread) {
     callers.emplace_back([&, thread, random = Random(random.Next())]() mutable {
       {

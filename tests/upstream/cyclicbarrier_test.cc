@@ -18,7 +18,7 @@
 namespace cohort::cyclicbarrier {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr int kThreads = 20;
 constexpr int kRounds = 20;
@@ -32,7 +32,7 @@ void Simulate(int schedules, absl::FunctionRef<void()> body) {
 }
 
 void InParallel(int threads, absl::FunctionRef<void()> body) {
-  std::deque<Caller> callers;
+  std::deque<JoiningThread> callers;
   for (int i = 0; i < threads; ++i) callers.emplace_back([body] { body(); });
 }
 
@@ -114,7 +114,7 @@ TEST(CyclicBarrierUpstream, TestAwaitManyCtxDone) {
 TEST(CyclicBarrierUpstream, TestReset) {
   Simulate(50, [] {
     CyclicBarrier barrier(kThreads + 1);
-    Caller resets([&] {
+    JoiningThread resets([&] {
       sync::SleepFor(absl::Milliseconds(30));
       barrier.Reset();
     });

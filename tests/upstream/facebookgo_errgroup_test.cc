@@ -14,7 +14,7 @@
 namespace cohort::errgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 void Simulate(absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = 100}, body);
@@ -66,7 +66,7 @@ TEST(FacebookgoErrgroup, TestAddDone) {
   Simulate([] {
     constexpr int kCount = 10;
     WaitGroup group;
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     group.Add(kCount);
     for (int i = 0; i < kCount; ++i) {
       callers.emplace_back([&group] { group.Done(); });

@@ -17,14 +17,14 @@
 #include "cohort/context/context.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/clock.h"
-#include "cohort/sync/shared.h"
+#include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::channel {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -37,12 +37,12 @@ TEST(GoChan, TestChan_ReceiveFromAnEmptyChannelBlocks) {
   for (const int capacity : {0, 1, 10}) {
     sim::Explore({.schedules = 100, .time = sim::Time::kQuiescent}, [&] {
       Channel<int> channel(capacity);
-      sync::Shared<bool> received(false);
-      Caller receiver([&] {
+      sync::RaceChecked<bool> received(false);
+      JoiningThread receiver([&] {
         EXPECT_EQ(channel.Receive(Context()).value(), 0);
         received.Write() = true;
       });
-      Caller selects([&] {
+      JoiningThread selects([&] {
         EXPECT_TRUE(
             Select(Context(), ReceiveFrom(channel, [](absl::StatusOr<int>) {}))
                 .ok());
@@ -63,8 +63,8 @@ TEST(GoChan, TestChan_SendToAFullChannelBlocks) {
       for (int i = 0; i < capacity; ++i) {
         EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
       }
-      sync::Shared<bool> sent(false);
-      Caller sender([&] {
+      sync::RaceChecked<bool> sent(false);
+      JoiningThread sender([&] {
         EXPECT_EQ(channel.Send(Context(), 0), absl::OkStatus());
         sent.Write() = true;
       });
@@ -96,7 +96,7 @@ TEST(GoChan, TestChan_ReceiveFromAClosedChannelReturnsAtOnce) {
 TEST(GoChan, TestChan_CloseUnblocksAReceive) {
   Simulate([] {
     Channel<int> channel;
-    Caller receiver([&] {
+    JoiningThread receiver([&] {
       EXPECT_TRUE(absl::IsOutOfRange(channel.Receive(Context()).status()));
     });
     channel.Close();
@@ -107,7 +107,7 @@ TEST(GoChan, TestChan_SendsAreReceivedInOrder) {
   for (const int capacity : {0, 1, 10}) {
     Simulate([&] {
       Channel<int> channel(capacity);
-      Caller sender([&] {
+      JoiningThread sender([&] {
         for (int i = 0; i < 30; ++i) {
           EXPECT_EQ(channel.Send(Context(), i), absl::OkStatus());
         }
@@ -127,7 +127,7 @@ TEST(GoChan, TestChan_SeveralSendAndReceive) {
       Channel<int> channel(capacity);
       std::array<std::array<int, kValues>, kThreads> counts = {};
       {
-        std::deque<Caller> callers;
+        std::deque<JoiningThread> callers;
         for (size_t t = 0; t < kThreads; ++t) {
           callers.emplace_back([&] {
             for (int i = 0; i < kValues; ++i) {
@@ -169,7 +169,7 @@ TEST(GoChan, TestNonblockRecvRace) {
   Simulate([] {
     Channel<int> channel(1);
     EXPECT_EQ(channel.Send(Context(), 1), absl::OkStatus());
-    Caller receiver([&] {
+    JoiningThread receiver([&] {
       EXPECT_TRUE(Select(Context(), ReceiveFrom(channel, [](const auto&) {}),
                          Otherwise([] { ADD_FAILURE() << "nothing there"; }))
                       .ok());
@@ -184,7 +184,7 @@ TEST(GoChan, TestNonblockSelectRace) {
     Channel<int> two(1);
     Channel<bool> done(1);
     EXPECT_EQ(one.Send(Context(), 1), absl::OkStatus());
-    Caller looker([&] {
+    JoiningThread looker([&] {
       EXPECT_TRUE(Select(Context(), ReceiveFrom(one, [](const auto&) {}),
                          ReceiveFrom(two, [](const auto&) {}),
                          Otherwise([] { ADD_FAILURE() << "nothing there"; }))
@@ -219,7 +219,7 @@ TEST(GoChan, TestSelfSelect) {
           EXPECT_TRUE(chosen.ok());
         }
       };
-      Caller other([&] { turn(1); });
+      JoiningThread other([&] { turn(1); });
       turn(0);
     });
   }
@@ -230,7 +230,7 @@ TEST(GoChan, TestSelectStress) {
     constexpr int kTimes = 5;
     std::deque<Channel<int>> channels;
     for (const int capacity : {0, 0, 2, 3}) channels.emplace_back(capacity);
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     for (Channel<int>& channel : channels) {
       callers.emplace_back([&channel] {
         for (int i = 0; i < kTimes; ++i) {
@@ -304,7 +304,7 @@ TEST(GoChan, TestPseudoRandomSend) {
     Simulate([&] {
       Channel<int> channel(capacity);
       constexpr int kValues = 5;
-      Caller receiver([&] {
+      JoiningThread receiver([&] {
         for (int i = 0; i < kValues; ++i) {
           ++received[static_cast<size_t>(channel.Receive(Context()).value())];
         }
@@ -327,7 +327,7 @@ TEST(GoChan, TestMultiConsumer) {
     constexpr std::array<int, 6> kPrimes = {2, 3, 5, 7, 11, 13};
     Channel<int> queue(2);
     Channel<int> results(2);
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     for (int i = 0; i < kConsumers; ++i) {
       callers.emplace_back([&] {
         for (int value : queue) {
@@ -358,7 +358,7 @@ TEST(GoChan, TestSelectDuplicateChannel) {
     Channel<int> e;
     const auto ignore = [](const auto&) {};
     // In the queue of c twice.
-    Caller first([&] {
+    JoiningThread first([&] {
       EXPECT_EQ(Select(Context(), ReceiveFrom(c, ignore),
                        ReceiveFrom(c, ignore), ReceiveFrom(d, ignore))
                     .value(),
@@ -367,7 +367,7 @@ TEST(GoChan, TestSelectDuplicateChannel) {
     });
     sync::SleepFor(kMoment);
     // Behind it.
-    Caller second([&] { EXPECT_EQ(c.Receive(Context()).value(), 8); });
+    JoiningThread second([&] { EXPECT_EQ(c.Receive(Context()).value(), 8); });
     sync::SleepFor(kMoment);
     EXPECT_EQ(d.Send(Context(), 7), absl::OkStatus());
     EXPECT_EQ(e.Receive(Context()).value(), 9);

@@ -13,7 +13,7 @@
 namespace cohort::sizedgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 void Simulate(absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = 500}, body);
@@ -27,7 +27,7 @@ TEST(GoWaitgroup, TestWaitGroup) {
     EXPECT_EQ(group.PendingCount(), 1);
     // Done is the end of the slot: it can be called neither too often nor by
     // whoever has none (there, that blocks for ever; see B-42).
-    Caller done([&slot] { slot = Slot(); });
+    JoiningThread done([&slot] { slot = Slot(); });
     group.Wait();
     EXPECT_EQ(group.PendingCount(), 0);
   });

@@ -23,7 +23,7 @@
 namespace cohort::hunch {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 const absl::Status kAppError = absl::UnknownError("app error!");
 
@@ -106,7 +106,7 @@ TEST(HunchTest, TakeShouldCancelWhenRootCanceled) {
   InTime([] {
     const absl::Time start = sync::Now();
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] {
+    JoiningThread canceller([&scope] {
       sync::SleepFor(Ms(150));
       scope.Cancel(absl::AbortedError("enough"));
     });
@@ -120,7 +120,7 @@ TEST(HunchTest, TakeShouldCancelWhenRootCanceled) {
   InTime([] {
     const absl::Time start = sync::Now();
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] {
+    JoiningThread canceller([&scope] {
       sync::SleepFor(Ms(150));
       scope.Cancel(absl::AbortedError("enough"));
     });
@@ -149,7 +149,7 @@ TEST(HunchTest, AllWhenOutOfOrder) {
 TEST(HunchTest, AllWhenRootCtxCanceled) {
   InTime([] {
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] {
+    JoiningThread canceller([&scope] {
       sync::SleepFor(Ms(150));
       scope.Cancel();
     });
@@ -237,7 +237,7 @@ TEST(HunchTest, RetryWhenRootCtxCanceled) {
   InTime([] {
     const absl::Time start = sync::Now();
     CancelScope scope = WithCancel(Context());
-    Caller canceller([&scope] {
+    JoiningThread canceller([&scope] {
       sync::SleepFor(Ms(10));
       scope.Cancel();
     });

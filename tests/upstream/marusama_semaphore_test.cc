@@ -21,7 +21,7 @@ namespace cohort::semaphore {
 namespace {
 
 using ::cohort::testing::Await;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -39,7 +39,7 @@ void Expect(const Weighted& semaphore, int64_t size, int64_t in_use) {
 }
 
 void InParallel(int threads, absl::FunctionRef<void()> body) {
-  std::deque<Caller> callers;
+  std::deque<JoiningThread> callers;
   for (int i = 0; i < threads; ++i) callers.emplace_back([body] { body(); });
 }
 
@@ -186,7 +186,7 @@ TEST(MarusamaSemaphore, TestSemaphore_SetLimit_increase_broadcast) {
   Simulate(200, [] {
     Weighted semaphore(1);
     EXPECT_TRUE(semaphore.TryAcquire());
-    Caller waiter(
+    JoiningThread waiter(
         [&] { EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus()); });
     Await([&] { return semaphore.waiters() == 1; });
     semaphore.Resize(2);
@@ -206,7 +206,7 @@ TEST(MarusamaSemaphore, TestSemaphore_Acquire_Release_SetLimit) {
     Simulate(10, [sizes] {
       Weighted semaphore(sizes.last);
       sync::Atomic<bool> running = true;
-      Caller resizes([&] {
+      JoiningThread resizes([&] {
         for (int64_t n = sizes.from; running;
              n = n == sizes.to ? sizes.from : n + 1) {
           semaphore.Resize(n);
@@ -244,7 +244,7 @@ TEST(MarusamaSemaphore, TestSemaphore_weighted_acquire_gt_release) {
   Simulate(200, [] {
     constexpr int kSize = 20;
     Weighted semaphore(kSize);
-    std::deque<Caller> releasers;
+    std::deque<JoiningThread> releasers;
     for (int i = 0; i < kSize; ++i) {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
       releasers.emplace_back([&] { semaphore.Release(); });

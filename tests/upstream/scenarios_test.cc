@@ -34,7 +34,7 @@
 namespace cohort {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 void Simulate(int schedules, absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = schedules,
@@ -119,7 +119,7 @@ TEST(Scenario, S3_APipelineThatIsWaitedForTwice) {
         return context.status();
       });
     }
-    Caller other([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
+    JoiningThread other([&] { EXPECT_EQ(group.Wait(), absl::OkStatus()); });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
     EXPECT_EQ(group.stats().succeeded, 21);
     sync::MutexLock lock(&mutex);
@@ -163,7 +163,7 @@ TEST(Scenario, S6_AnErrorAmongThreeCountedThings) {
   Simulate(200, [] {
     errgroup::WaitGroup group;
     group.Add(3);
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     for (int i = 0; i < 3; ++i) {
       callers.emplace_back([&group, i] {
         if (i == 1) group.Error(kFailed);

@@ -20,7 +20,7 @@
 namespace cohort::schedgroup {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 void Simulate(absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = 200, .time = sim::Time::kQuiescent}, body);
@@ -137,7 +137,7 @@ TEST(Schedgroup, TestGroupDoubleWaitPanic) {
 
 TEST(Schedgroup, TestGroupScheduleNoTasks) {
   Simulate([] {
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     for (int i = 0; i < 8; ++i) {
       callers.emplace_back([] {
         for (int j = 0; j < 4; ++j) {

@@ -27,7 +27,7 @@ namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::semaphore::Weighted;
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 void Simulate(absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = 10,
@@ -288,7 +288,7 @@ TEST(SyncsSemaphore, TestSemaphore) {
     Simulate([capacity, locks] {
       Weighted semaphore(capacity);
       sync::Atomic<int> locked = 0;
-      std::deque<Caller> callers;
+      std::deque<JoiningThread> callers;
       for (int i = 0; i < locks; ++i) {
         callers.emplace_back([&] {
           EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());

@@ -21,7 +21,7 @@
 namespace cohort::semaphore {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -38,7 +38,7 @@ TEST(XSyncSemaphore, TestWeighted) {
     constexpr int64_t kThreads = 4;
     Weighted semaphore(kThreads);
     {
-      std::deque<Caller> callers;
+      std::deque<JoiningThread> callers;
       for (int64_t n = 0; n < kThreads; ++n) {
         callers.emplace_back([&semaphore, n] {
           for (int i = 0; i < 50; ++i) {
@@ -92,7 +92,7 @@ TEST(XSyncSemaphore, TestWeightedDoesntBlockIfTooBig) {
     constexpr int kSize = 2;
     Weighted semaphore(kSize);
     CancelScope scope = WithCancel(Context());
-    Caller large([&] {
+    JoiningThread large([&] {
       EXPECT_TRUE(
           absl::IsCancelled(semaphore.Acquire(scope.context(), kSize + 1)));
     });
@@ -116,7 +116,7 @@ TEST(XSyncSemaphore, TestLargeAcquireDoesntStarve) {
     constexpr int kSize = 4;
     Weighted semaphore(kSize);
     sync::Atomic<bool> running = true;
-    std::deque<Caller> callers;
+    std::deque<JoiningThread> callers;
     for (int i = 0; i < kSize; ++i) {
       EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
       callers.emplace_back([&] {
@@ -139,7 +139,7 @@ TEST(XSyncSemaphore, TestAllocCancelDoesntStarve) {
     Weighted semaphore(10);
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
     const sync::SteadyTime start = sync::SteadyTime::Now();
-    Caller writer([&] {
+    JoiningThread writer([&] {
       CancelScope scope = WithTimeout(Context(), 300 * kMoment);
       EXPECT_TRUE(
           absl::IsDeadlineExceeded(semaphore.Acquire(scope.context(), 10)));
@@ -159,7 +159,7 @@ TEST(XSyncSemaphore, TestWeightedAcquireCanceled) {
     Weighted semaphore(2);
     CancelScope scope = WithCancel(Context());
     EXPECT_EQ(semaphore.Acquire(Context()), absl::OkStatus());
-    Caller other([&] {
+    JoiningThread other([&] {
       cohort::testing::Await([&] { return semaphore.waiters() == 1; });
       scope.Cancel();
       semaphore.Release();

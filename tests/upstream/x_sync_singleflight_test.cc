@@ -26,7 +26,7 @@
 namespace cohort::singleflight {
 namespace {
 
-using ::cohort::testing::Caller;
+using ::cohort::testing::JoiningThread;
 
 using Strings = Group<std::string, std::string>;
 
@@ -72,9 +72,9 @@ TEST(XSyncSingleflight, TestDoDupSuppress) {
       release.context().AwaitDone();
       return std::string("bar");
     };
-    std::vector<std::unique_ptr<Caller>> callers;
+    std::vector<std::unique_ptr<JoiningThread>> callers;
     for (int i = 0; i < kCallers; ++i) {
-      callers.push_back(std::make_unique<Caller>(
+      callers.push_back(std::make_unique<JoiningThread>(
           [&] { EXPECT_EQ(*group.Do(Context(), "key", work), "bar"); }));
     }
     release.Cancel();
@@ -160,8 +160,8 @@ TEST(XSyncSingleflight, TestPanicDo) {
                                     "std::runtime_error: invalid memory "
                                     "address"));
     };
-    Caller one(call);
-    Caller two(call);
+    JoiningThread one(call);
+    JoiningThread two(call);
     call();
   });
 }
@@ -183,7 +183,7 @@ TEST(XSyncSingleflight, TestPanicDoSharedByDoChan) {
     CancelScope release = WithCancel(Context());
     Strings group;
     std::optional<absl::Status> status;
-    Caller leader([&] {
+    JoiningThread leader([&] {
       status = group
                    .Do(Context(), "key",
                        [&]() -> std::string {

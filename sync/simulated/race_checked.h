@@ -1,7 +1,7 @@
-// cohort/sync/shared.h in simulated mode.
+// cohort/sync/race_checked.h in simulated mode.
 
-#ifndef COHORT_SYNC_SIMULATED_SHARED_H_
-#define COHORT_SYNC_SIMULATED_SHARED_H_
+#ifndef COHORT_SYNC_SIMULATED_RACE_CHECKED_H_
+#define COHORT_SYNC_SIMULATED_RACE_CHECKED_H_
 
 #include <utility>
 
@@ -13,16 +13,16 @@ namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
 template <class T>
-class Shared : private kernel::SharedCore {
+class RaceChecked : private kernel::RaceCheckedCore {
  public:
-  explicit Shared(kernel::Site site = kernel::Site::current())
-      : SharedCore(site) {}
-  explicit Shared(T value, kernel::Site site = kernel::Site::current())
-      : SharedCore(site), value_(std::move(value)) {}
+  explicit RaceChecked(kernel::Site site = kernel::Site::current())
+      : RaceCheckedCore(site) {}
+  explicit RaceChecked(T value, kernel::Site site = kernel::Site::current())
+      : RaceCheckedCore(site), value_(std::move(value)) {}
 
   const T& Read(kernel::Site site = kernel::Site::current()) const {
     if (auto* const kernel = kernel::Kernel::Active()) {
-      kernel->Read(const_cast<Shared&>(*this), site);
+      kernel->Read(const_cast<RaceChecked&>(*this), site);
     }
     return value_;
   }
@@ -40,4 +40,4 @@ class Shared : private kernel::SharedCore {
 }  // namespace COHORT_SYNC_MODE
 }  // namespace cohort::sync
 
-#endif  // COHORT_SYNC_SIMULATED_SHARED_H_
+#endif  // COHORT_SYNC_SIMULATED_RACE_CHECKED_H_

@@ -1,14 +1,14 @@
 // Plain data that several threads use, and that something else has to guard.
 
-#ifndef COHORT_SYNC_SHARED_H_
-#define COHORT_SYNC_SHARED_H_
+#ifndef COHORT_SYNC_RACE_CHECKED_H_
+#define COHORT_SYNC_RACE_CHECKED_H_
 
 #include <utility>
 
 #include "cohort/sync/mode.h"
 
 #ifdef COHORT_SYNC_SIMULATED
-#include "cohort/sync/simulated/shared.h"
+#include "cohort/sync/simulated/race_checked.h"
 #else
 
 namespace cohort::sync {
@@ -21,12 +21,12 @@ inline namespace COHORT_SYNC_MODE {
 // Never blocks, and is no place at which threads are switched: what is wrong
 // with an access is seen from the order of the others.
 template <class T>
-class Shared {
+class RaceChecked {
  public:
-  Shared() = default;
-  explicit Shared(T value) : value_(std::move(value)) {}
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
+  RaceChecked() = default;
+  explicit RaceChecked(T value) : value_(std::move(value)) {}
+  RaceChecked(const RaceChecked&) = delete;
+  RaceChecked& operator=(const RaceChecked&) = delete;
 
   // To be used at once: the reference is not checked.
   const T& Read() const { return value_; }
@@ -41,4 +41,4 @@ class Shared {
 
 #endif  // COHORT_SYNC_SIMULATED
 
-#endif  // COHORT_SYNC_SHARED_H_
+#endif  // COHORT_SYNC_RACE_CHECKED_H_
