@@ -10,12 +10,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "benchmark/benchmark.h"
 #include "cohort/channel/channel.h"
 #include "cohort/channel/pipeline.h"
 #include "cohort/channel/select.h"
 #include "cohort/context/context.h"
+#include "cohort/sync/mutex.h"
 
 namespace cohort::channel {
 namespace {
@@ -25,13 +25,13 @@ class Queue {
   explicit Queue(int capacity) : capacity_(static_cast<size_t>(capacity)) {}
 
   void Send(int64_t value) {
-    absl::MutexLock lock(&mutex_);
+    sync::MutexLock lock(&mutex_);
     while (values_.size() == capacity_) not_full_.Wait(&mutex_);
     values_.push_back(value);
     not_empty_.Signal();
   }
   bool Receive(int64_t* value) {
-    absl::MutexLock lock(&mutex_);
+    sync::MutexLock lock(&mutex_);
     while (values_.empty() && !closed_) not_empty_.Wait(&mutex_);
     if (values_.empty()) return false;
     *value = values_.front();
@@ -40,16 +40,16 @@ class Queue {
     return true;
   }
   void Close() {
-    absl::MutexLock lock(&mutex_);
+    sync::MutexLock lock(&mutex_);
     closed_ = true;
     not_empty_.SignalAll();
   }
 
  private:
   const size_t capacity_;
-  absl::Mutex mutex_;
-  absl::CondVar not_full_;
-  absl::CondVar not_empty_;
+  sync::Mutex mutex_;
+  sync::CondVar not_full_;
+  sync::CondVar not_empty_;
   std::deque<int64_t> values_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -23,14 +23,16 @@ void Spin() {
 
 void BM_SizedGroup(benchmark::State& state) {
   for (auto _ : state) {
-    SizedGroup group(kSize, {.preemptive = state.range(1) != 0});
+    SizedGroup group(
+        kSize, {.when_full =
+                    state.range(1) == 0 ? WhenFull::kQueue : WhenFull::kBlock});
     for (int64_t i = 0; i < state.range(0); ++i) group.Go(&Spin);
     group.Wait();
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(BM_SizedGroup)
-    ->ArgNames({"tasks", "preemptive"})
+    ->ArgNames({"tasks", "blocks"})
     ->Args({1'000, 0})
     ->Args({1'000, 1})
     ->Args({1'000'000, 0})

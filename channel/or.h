@@ -1,43 +1,14 @@
-// Done as soon as one of several is.
+// channel::Or is cohort::Or, under the name that the tutorials on channels give
+// it.
 
 #ifndef COHORT_CHANNEL_OR_H_
 #define COHORT_CHANNEL_OR_H_
 
-#include "absl/types/span.h"
-#include "cohort/context/context.h"
+#include "cohort/context/or.h"
 
 namespace cohort::channel {
 
-// A context that is done when the first of several others is: WithAnyOf under
-// the name that the tutorials give it. Of none: never done.
-//
-//   const Or either({request.context(), shutdown.context()});
-//   Serve(either.context());
-//
-// Blocks?         No.
-// Cancellation?   That is what it is. It costs no thread.
-// Thread safety   context() from any thread. Not copyable, not movable.
-// Memory ordering As of OnDone: what happened before the other one's end is
-//                 visible to whoever sees this one's.
-// Destruction     Ends the context.
-//
-// From the or-channel of "Concurrency in Go", which has a goroutine for every
-// three channels.
-class Or {
- public:
-  explicit Or(absl::Span<const Context> contexts)
-      : scope_(WithAnyOf(contexts)) {}
-  Or(const Or&) = delete;
-  Or& operator=(const Or&) = delete;
-  ~Or() = default;
-
-  const Context& context() const& { return scope_.context(); }
-  const Context& context() && = delete;
-  const Context& context() const&& = delete;
-
- private:
-  const CancelScope scope_;
-};
+using Or = ::cohort::Or;
 
 }  // namespace cohort::channel
 

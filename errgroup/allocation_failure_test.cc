@@ -11,7 +11,6 @@
 
 #include "absl/base/config.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
@@ -21,6 +20,7 @@
 #include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/failing_new.h"
+#include "cohort/sync/mutex.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -265,7 +265,7 @@ class Choosy : public Executor {
  public:
   void Submit(Task task) override {
     {
-      absl::MutexLock lock(&mutex_);
+      sync::MutexLock lock(&mutex_);
       if (takes_ == 0) throw Refused();
       --takes_;
     }
@@ -273,12 +273,12 @@ class Choosy : public Executor {
   }
 
   void Take(int tasks) {
-    absl::MutexLock lock(&mutex_);
+    sync::MutexLock lock(&mutex_);
     takes_ = tasks;
   }
 
  private:
-  absl::Mutex mutex_;
+  sync::Mutex mutex_;
   int takes_ = 0;
   FixedPool pool_{2};
 };

@@ -14,7 +14,6 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/blocking_counter.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
@@ -22,6 +21,7 @@
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
+#include "cohort/sync/mutex.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -608,11 +608,11 @@ TEST(LawSafeNesting, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
 
 TEST(LawSafeNesting, TheNewTaskIsNotRunInsideTheCall) {
   Group group(Options{.limit = 1});
-  absl::Mutex mutex;
+  sync::Mutex mutex;
   group.Go([&] {
-    absl::MutexLock lock(&mutex);
+    sync::MutexLock lock(&mutex);
     // Were the task run here, it would lock what is locked.
-    EXPECT_EQ(group.Go([&mutex] { absl::MutexLock again(&mutex); }),
+    EXPECT_EQ(group.Go([&mutex] { sync::MutexLock again(&mutex); }),
               Admission::kAccepted);
   });
   EXPECT_EQ(group.Wait(), absl::OkStatus());

@@ -118,8 +118,9 @@ class Parser {
     constexpr int kSizes[] = {1, 2, 3, 0, -1};
     program_.size = kSizes[stream_.Below(5)];
     const uint8_t flags = stream_.Next();
-    program_.options.preemptive = (flags & 1) != 0;
-    program_.options.discard = (flags & 6) == 6;
+    program_.options.when_full = (flags & 6) == 6   ? WhenFull::kRefuse
+                                 : (flags & 1) != 0 ? WhenFull::kBlock
+                                                    : WhenFull::kQueue;
     program_.options.term_on_error = (flags & 8) != 0;
     program_.waits_at_end = (flags & 16) == 0;
     program_.parent = static_cast<ParentKind>(stream_.Below(4));
@@ -293,8 +294,9 @@ class Model {
     task.data.Write() = task.id;
     if (second != nullptr) second->data.Write() = second->id;
     const Admission admission = Go(task, second);
-    Check(admission != Admission::kFull || program_.options.discard,
-          "only with discard is there a full group");
+    Check(admission != Admission::kFull ||
+              program_.options.when_full == WhenFull::kRefuse,
+          "only a group that refuses is full");
     Check(admission != Admission::kCancelled || Cancelled() || waiting_.Get() ||
               ending_.Get(),
           "only a group that is done refuses");
@@ -461,7 +463,7 @@ class Model {
     }
     if (status.has_value()) CheckOutcome(*status, stats);
     // The slots are free. (The context may have ended, or end just now.)
-    if (program_.options.discard && sized_ != nullptr) {
+    if (program_.options.when_full == WhenFull::kRefuse && sized_ != nullptr) {
       Check(sized_->Go([] {}) != Admission::kFull, "a slot is free");
     }
   }

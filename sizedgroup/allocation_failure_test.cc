@@ -32,9 +32,9 @@ TEST(AllocationFailure, ErrSizedGroup) {
     if (fault.Strikes([&] { group.emplace(2); })) group.emplace(2);
     EXPECT_EQ(group->Wait(), absl::OkStatus());
   });
-  for (const bool preemptive : {false, true}) {
-    WithEachAllocationFailing([preemptive](AllocationFault& fault) {
-      ErrSizedGroup group(1, {.preemptive = preemptive});
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    WithEachAllocationFailing([when_full](AllocationFault& fault) {
+      ErrSizedGroup group(1, {.when_full = when_full});
       std::atomic<int> ran{0};
       const auto task = [&ran, large = Large()] { ran += 1 + large.bytes[0]; };
       if (fault.Strikes([&] { group.Go(task); })) group.Go(task);

@@ -15,11 +15,10 @@ namespace cohort::sizedgroup {
 namespace {
 
 group_internal::Policy MakePolicy(const char* type, int size, Options options) {
-  const bool bounded = options.preemptive || options.discard;
   return {.type = type,
           .name = std::move(options.name),
           .limit = std::max(size, 1),
-          .queue = bounded ? 0 : kUnlimited,
+          .queue = options.when_full == WhenFull::kQueue ? kUnlimited : 0,
           .cancel_on_error = options.term_on_error,
           .keep_all_errors = true,
           .wait_ends_group = false,
@@ -30,8 +29,9 @@ group_internal::Policy MakePolicy(const char* type, int size, Options options) {
 }  // namespace
 
 ErrSizedGroup::ErrSizedGroup(const char* type, int size, Options options)
-    : when_full_(options.discard ? group_internal::WhenFull::kRefuse
-                                 : group_internal::WhenFull::kBlock),
+    : when_full_(options.when_full == WhenFull::kRefuse
+                     ? group_internal::WhenFull::kRefuse
+                     : group_internal::WhenFull::kBlock),
       core_(options.context, MakePolicy(type, size, options)) {}
 
 absl::Status ErrSizedGroup::Wait(WaitPolicy policy) {

@@ -28,13 +28,15 @@
 
 namespace cohort::sizedgroup {
 
-struct Options {
-  // Go blocks while the group is full. Otherwise it never does: the task waits
-  // in the group's queue, and costs no thread there.
-  bool preemptive = false;
+// What Go does while the group is full.
+enum class WhenFull {
+  kQueue,   // the task waits in the group's queue, and costs no thread there
+  kBlock,   // Go blocks until there is a free slot; the original's Preemptive
+  kRefuse,  // Go refuses the task: kFull; the original's Discard
+};
 
-  // Go refuses a task while the group is full: kFull.
-  bool discard = false;
+struct Options {
+  WhenFull when_full = WhenFull::kQueue;
 
   // The first error cancels the group.
   bool term_on_error = false;
@@ -54,7 +56,7 @@ struct Options {
 
 // Runs tasks whose errors are all wanted.
 //
-// Blocks?         Go does with `preemptive`, while the group is full; Wait and
+// Blocks?         Go does with kBlock, while the group is full; Wait and
 //                 the destructor do. All of them announce it with a
 //                 BlockingScope.
 // Cancellation?   Of options.context, by Cancel, or with `term_on_error` by the
@@ -95,17 +97,17 @@ class ErrSizedGroup {
       : ErrSizedGroup("sizedgroup::ErrSizedGroup", size, std::move(options)) {}
 
   // Runs `task` in the group: see GroupTask for its forms. Blocks only with
-  // `preemptive`, and not inside a task of this group, or of a group made
+  // kBlock, and not inside a task of this group, or of a group made
   // inside one: it is then queued beyond the bound, since to wait for a slot
-  // could be to wait for oneself. kFull only with `discard`.
+  // could be to wait for oneself. kFull only with kRefuse.
   template <GroupTask F>
   Admission Go(F task) {
     return core_->Submit("Go", task_internal::MakeTask(std::move(task)),
                          when_full_);
   }
 
-  // The same with back-pressure inside a task of this group. Where `preemptive`
-  // finds it full, it queues `task` and then runs the oldest queued one on the
+  // The same with back-pressure inside a task of this group. With kBlock and a
+  // full group, it queues `task` and then runs the oldest queued one on the
   // calling thread, in the slot of the calling task, which must hold no lock
   // that these take. It never waits there, and so is no deadlock. Elsewhere,
   // and where it has no slot to offer (see errgroup::Group::GoOrHelp), it is
@@ -127,7 +129,7 @@ class ErrSizedGroup {
   //
   // in the order in which they came. If a cancellation that was no error of a
   // task kept tasks from running, its cause is the last of them. Tasks refused
-  // by `discard` are no error.
+  // with kRefuse are no error.
   //
   // May be called any number of times, from any threads and inside tasks, and
   // the group may be used again: errors stay.

@@ -82,11 +82,11 @@ void ExpectAccounted(const Group& group) {
 }
 
 TEST(SizedGroupSimTest, EveryTaskIsRunSkippedOrRefused) {
-  for (const bool preemptive : {false, true}) {
-    sim::Explore({.schedules = 2000}, [preemptive] {
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    sim::Explore({.schedules = 2000}, [when_full] {
       CancelScope scope = WithCancel(Context());
-      ErrSizedGroup group(
-          1, {.preemptive = preemptive, .context = scope.context()});
+      ErrSizedGroup group(1,
+                          {.when_full = when_full, .context = scope.context()});
       sync::Atomic<int> ran = 0;
       sync::Atomic<int> accepted = 0;
       const auto submit = [&] {
@@ -112,10 +112,10 @@ TEST(SizedGroupSimTest, EveryTaskIsRunSkippedOrRefused) {
 }
 
 TEST(SizedGroupSimTest, NoMoreTasksAtOnceThanTheSize) {
-  for (const bool preemptive : {false, true}) {
-    sim::Explore({.schedules = 1500}, [preemptive] {
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    sim::Explore({.schedules = 1500}, [when_full] {
       AtOnce at_once(2);
-      SizedGroup group(2, {.preemptive = preemptive});
+      SizedGroup group(2, {.when_full = when_full});
       {
         JoiningThread other([&] { group.Go([&] { at_once.Visit(); }); });
         for (int i = 0; i < 3; ++i) group.Go([&] { at_once.Visit(); });
@@ -140,7 +140,7 @@ TEST(SizedGroupSimTest, TasksOfOneSlotAreOrderedAndSeeEachOther) {
 
 TEST(SizedGroupSimTest, DiscardRefusesOnlyWhatFindsTheGroupFull) {
   sim::Explore({.schedules = 3000}, [] {
-    SizedGroup group(1, {.discard = true});
+    SizedGroup group(1, {.when_full = WhenFull::kRefuse});
     sync::Atomic<int> ran = 0;
     sync::Atomic<int> full = 0;
     const auto submit = [&] {
@@ -176,7 +176,7 @@ TEST(SizedGroupSimTest, ErrorsAreInTheOrderInWhichTheyCame) {
 
 TEST(SizedGroupSimTest, B15_WaitNeverReturnsBeforeABlockedGo) {
   sim::Explore({.schedules = 3000}, [] {
-    SizedGroup group(1, {.preemptive = true});
+    SizedGroup group(1, {.when_full = WhenFull::kBlock});
     sync::RaceChecked<bool> ran(false);
     group.Go([] {});
     JoiningThread producer([&] { group.Go([&] { ran.Write() = true; }); });
@@ -192,9 +192,9 @@ TEST(SizedGroupSimTest, B15_WaitNeverReturnsBeforeABlockedGo) {
 }
 
 TEST(SizedGroupSimTest, B17_ATaskSubmitsToItsOwnFullGroup) {
-  for (const bool preemptive : {false, true}) {
-    sim::Explore({.schedules = 1500}, [preemptive] {
-      SizedGroup group(1, {.preemptive = preemptive});
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    sim::Explore({.schedules = 1500}, [when_full] {
+      SizedGroup group(1, {.when_full = when_full});
       sync::RaceChecked<int> ran(0);
       sync::Mutex mutex;
       group.Go([&] {
@@ -233,7 +233,8 @@ TEST(SizedGroupSimTest, B38_TheOutcomeDoesNotDependOnLaterSubmissions) {
 TEST(SizedGroupSimTest, B33_ACancelBetweenTheSlotAndTheTask) {
   sim::Explore({.schedules = 4000}, [] {
     CancelScope scope = WithCancel(Context());
-    SizedGroup group(1, {.preemptive = true, .context = scope.context()});
+    SizedGroup group(
+        1, {.when_full = WhenFull::kBlock, .context = scope.context()});
     {
       JoiningThread first([&] { group.Go([] {}); });
       JoiningThread second([&] { group.Go([] {}); });
@@ -246,9 +247,9 @@ TEST(SizedGroupSimTest, B33_ACancelBetweenTheSlotAndTheTask) {
 }
 
 TEST(SizedGroupSimTest, B35_B39_NothingStartsAfterTheErrorThatEndsTheGroup) {
-  for (const bool preemptive : {false, true}) {
-    sim::Explore({.schedules = 2000}, [preemptive] {
-      ErrSizedGroup group(1, {.preemptive = preemptive, .term_on_error = true});
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    sim::Explore({.schedules = 2000}, [when_full] {
+      ErrSizedGroup group(1, {.when_full = when_full, .term_on_error = true});
       {
         JoiningThread other([&] { group.Go([] { return Fail("a"); }); });
         group.Go([] { return Fail("a"); });
@@ -264,7 +265,8 @@ TEST(SizedGroupSimTest, B35_B39_NothingStartsAfterTheErrorThatEndsTheGroup) {
 TEST(SizedGroupSimTest, B36_ABlockedGoIsReleasedAlthoughTheSlotIsNot) {
   sim::Explore({.schedules = 3000}, [] {
     CancelScope scope = WithCancel(Context());
-    ErrSizedGroup group(1, {.preemptive = true, .context = scope.context()});
+    ErrSizedGroup group(
+        1, {.when_full = WhenFull::kBlock, .context = scope.context()});
     CancelScope release = WithCancel(Context());
     // Starts, or is skipped.
     group.Go([&] { release.context().AwaitDone(); });
@@ -344,9 +346,9 @@ TEST(SizedGroupSimTest, B06_TheDestructorSkipsWhatWaits) {
 #ifdef ABSL_HAVE_EXCEPTIONS
 
 TEST(SizedGroupSimTest, B34_AnExceptionFreesItsSlot) {
-  for (const bool preemptive : {false, true}) {
-    sim::Explore({.schedules = 1500}, [preemptive] {
-      ErrSizedGroup group(1, {.preemptive = preemptive});
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    sim::Explore({.schedules = 1500}, [when_full] {
+      ErrSizedGroup group(1, {.when_full = when_full});
       sync::RaceChecked<int> ran(0);
       group.Go([] { throw std::runtime_error("A"); });
       group.Go([&] { ++ran.Write(); });
@@ -371,7 +373,7 @@ TEST(SizedGroupScript, B33_TheCancelFallsBetweenTheSlotAndTheTask) {
                [] {
                  ThreadPerTask executor;
                  CancelScope scope = WithCancel(Context());
-                 SizedGroup group(1, {.preemptive = true,
+                 SizedGroup group(1, {.when_full = WhenFull::kBlock,
                                       .context = scope.context(),
                                       .executor = &executor});
                  group.Go(MustNotRun);
@@ -389,7 +391,7 @@ TEST(SizedGroupScript, B33_TheCancelFallsBetweenTheSlotAndTheTask) {
 TEST(SizedGroupProof, ABlockedGoAndAWait) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Shelf shelf;
-    SizedGroup group(1, {.preemptive = true, .executor = &shelf});
+    SizedGroup group(1, {.when_full = WhenFull::kBlock, .executor = &shelf});
     sync::RaceChecked<int> ran(0);
     group.Go([&] { ++ran.Write(); });
     JoiningThread producer([&] { group.Go([&] { ++ran.Write(); }); });
@@ -403,7 +405,7 @@ TEST(SizedGroupProof, ABlockedGoAndAWait) {
 TEST(SizedGroupProof, TwoDiscardingGos) {
   ExploreAll(sim::Strategy::DepthFirst(), [] {
     Shelf shelf;
-    SizedGroup group(1, {.discard = true, .executor = &shelf});
+    SizedGroup group(1, {.when_full = WhenFull::kRefuse, .executor = &shelf});
     sync::RaceChecked<int> ran(0);
     Admission theirs = Admission::kCancelled;
     JoiningThread producer([&] { theirs = group.Go([&] { ++ran.Write(); }); });

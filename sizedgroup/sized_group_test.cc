@@ -21,11 +21,11 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "cohort/context/context.h"
 #include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
+#include "cohort/sync/mutex.h"
 #include "cohort/sync/test_util.h"
 #include "gtest/gtest.h"
 
@@ -44,16 +44,9 @@ absl::Status Fail(const std::string& text) {
 
 void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
-enum class Mode { kDefault, kPreemptive, kDiscard };
-
-Options OptionsOf(Mode mode) {
-  return {.preemptive = mode == Mode::kPreemptive,
-          .discard = mode == Mode::kDiscard};
-}
-
 TEST(SizedGroupTest, RunsEveryTask) {
-  for (const Mode mode : {Mode::kDefault, Mode::kPreemptive}) {
-    SizedGroup group(10, OptionsOf(mode));
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    SizedGroup group(10, {.when_full = when_full});
     std::atomic<int> count = 0;
     for (int i = 0; i < 1000; ++i) {
       EXPECT_EQ(group.Go([&] { ++count; }), Admission::kAccepted);
@@ -66,8 +59,8 @@ TEST(SizedGroupTest, RunsEveryTask) {
 
 TEST(SizedGroupTest, TheSizeIsNeverExceededAndIsReached) {
   constexpr int kSize = 3;
-  for (const Mode mode : {Mode::kDefault, Mode::kPreemptive}) {
-    SizedGroup group(kSize, OptionsOf(mode));
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    SizedGroup group(kSize, {.when_full = when_full});
     std::atomic<int> running = 0;
     std::atomic<bool> too_many = false;
     absl::Notification full;
@@ -96,10 +89,10 @@ TEST(SizedGroupTest, B14_ASizeBelowOneMeansOne) {
     ASSERT_EQ(order.size(), 100u);
     for (size_t i = 0; i < 100; ++i) EXPECT_EQ(order[i], static_cast<int>(i));
     absl::Notification release;
-    SizedGroup discarding(size, {.discard = true});
-    EXPECT_EQ(discarding.Go([&] { release.WaitForNotification(); }),
+    SizedGroup refusing(size, {.when_full = WhenFull::kRefuse});
+    EXPECT_EQ(refusing.Go([&] { release.WaitForNotification(); }),
               Admission::kAccepted);
-    EXPECT_EQ(discarding.Go(MustNotRun), Admission::kFull);
+    EXPECT_EQ(refusing.Go(MustNotRun), Admission::kFull);
     release.Notify();
   }
 }
@@ -122,7 +115,7 @@ TEST(SizedGroupTest, GoDoesNotBlockByDefault) {
 
 TEST(SizedGroupTest, GoBlocksWithPreemptive) {
   absl::Notification release;
-  SizedGroup group(1, {.preemptive = true});
+  SizedGroup group(1, {.when_full = WhenFull::kBlock});
   group.Go([&] { release.WaitForNotification(); });
   std::atomic<bool> ran = false;
   {
@@ -138,7 +131,7 @@ TEST(SizedGroupTest, GoBlocksWithPreemptive) {
 }
 
 TEST(SizedGroupTest, GoOrHelpRunsTheOldestInsideAFullGroup) {
-  SizedGroup group(1, {.preemptive = true});
+  SizedGroup group(1, {.when_full = WhenFull::kBlock});
   std::vector<int> order;
   group.Go([&] {
     for (int i = 0; i < 3; ++i) {
@@ -153,15 +146,15 @@ TEST(SizedGroupTest, GoOrHelpRunsTheOldestInsideAFullGroup) {
 
 TEST(SizedGroupTest, GoOrHelpDiscardsAndQueuesAsGoDoes) {
   absl::Notification release;
-  SizedGroup discarding(1, {.discard = true});
+  SizedGroup refusing(1, {.when_full = WhenFull::kRefuse});
   SizedGroup queueing(1);
-  for (SizedGroup* group : {&discarding, &queueing}) {
+  for (SizedGroup* group : {&refusing, &queueing}) {
     group->Go([&release] { release.WaitForNotification(); });
   }
-  EXPECT_EQ(discarding.GoOrHelp([] {}), Admission::kFull);
+  EXPECT_EQ(refusing.GoOrHelp([] {}), Admission::kFull);
   EXPECT_EQ(queueing.GoOrHelp([] {}), Admission::kAccepted);
   release.Notify();
-  discarding.Wait();
+  refusing.Wait();
   queueing.Wait();
   EXPECT_EQ(queueing.stats().succeeded, 2);
 }
@@ -183,26 +176,24 @@ TEST(ErrSizedGroupTest, EqualErrorsAreAllListed) {
   EXPECT_EQ(group.errors().size(), 4u);
 }
 
-TEST(SizedGroupTest, DiscardSaysWhatItDiscards) {
-  absl::Notification release;
-  for (const bool preemptive : {false, true}) {
-    SizedGroup group(2, {.preemptive = preemptive, .discard = true});
-    absl::Notification hold;
-    for (int i = 0; i < 2; ++i) {
-      EXPECT_EQ(group.Go([&] { hold.WaitForNotification(); }),
-                Admission::kAccepted);
-    }
-    for (int i = 0; i < 10; ++i) {
-      EXPECT_EQ(group.Go(MustNotRun), Admission::kFull);
-    }
-    hold.Notify();
-    group.Wait();
-    EXPECT_EQ(group.stats().refused, 10);
-    EXPECT_EQ(group.stats().succeeded, 2);
-    // There is room again.
-    EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
-    group.Wait();
+TEST(SizedGroupTest, RefusingSaysWhatItRefuses) {
+  SizedGroup group(2,
+                   {.when_full = WhenFull::kRefuse});
+  absl::Notification hold;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(group.Go([&] { hold.WaitForNotification(); }),
+              Admission::kAccepted);
   }
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(group.Go(MustNotRun), Admission::kFull);
+  }
+  hold.Notify();
+  group.Wait();
+  EXPECT_EQ(group.stats().refused, 10);
+  EXPECT_EQ(group.stats().succeeded, 2);
+  // There is room again.
+  EXPECT_EQ(group.Go([] {}), Admission::kAccepted);
+  group.Wait();
 }
 
 TEST(SizedGroupTest, TasksAreGivenTheContext) {
@@ -224,8 +215,9 @@ TEST(SizedGroupTest, TasksAreGivenTheContext) {
 }
 
 TEST(SizedGroupTest, IsUsedAgainAfterWait) {
-  for (const Mode mode : {Mode::kDefault, Mode::kPreemptive, Mode::kDiscard}) {
-    SizedGroup group(4, OptionsOf(mode));
+  for (const WhenFull when_full :
+       {WhenFull::kQueue, WhenFull::kBlock, WhenFull::kRefuse}) {
+    SizedGroup group(4, {.when_full = when_full});
     std::atomic<int> count = 0;
     for (int round = 1; round <= 3; ++round) {
       for (int i = 0; i < 4; ++i) {
@@ -380,7 +372,7 @@ TEST(ErrSizedGroupTest, ACancellationMayBeTheOnlyOne) {
 }
 
 TEST(ErrSizedGroupTest, DiscardedTasksAreNoError) {
-  ErrSizedGroup group(1, {.discard = true});
+  ErrSizedGroup group(1, {.when_full = WhenFull::kRefuse});
   absl::Notification release;
   group.Go([&] { release.WaitForNotification(); });
   EXPECT_EQ(group.Go(MustNotRun), Admission::kFull);
@@ -441,9 +433,9 @@ TEST(ErrSizedGroupTest, AnExceptionIsAnErrorAmongOthers) {
 }
 
 TEST(SizedGroupImmunity, B34_AnAbnormalEndFreesItsSlot) {
-  for (const Mode mode : {Mode::kDefault, Mode::kPreemptive}) {
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
     FixedPool pool(1);
-    Options options = OptionsOf(mode);
+    Options options = {.when_full = when_full};
     options.executor = &pool;
     SizedGroup group(1, options);
     int ran = 0;
@@ -475,10 +467,11 @@ TEST(SizedGroupDeathTest, TerminatePolicyLeavesAnExceptionUncaught) {
 #endif  // ABSL_HAVE_EXCEPTIONS
 
 TEST(SizedGroupImmunity, B06_NothingOutlivesAGroupThatNobodyWaitedFor) {
-  for (const Mode mode : {Mode::kDefault, Mode::kPreemptive, Mode::kDiscard}) {
+  for (const WhenFull when_full :
+       {WhenFull::kQueue, WhenFull::kBlock, WhenFull::kRefuse}) {
     std::atomic<int> alive = 0;
     {
-      ErrSizedGroup group(2, OptionsOf(mode));
+      ErrSizedGroup group(2, {.when_full = when_full});
       for (int i = 0; i < 2; ++i) {
         group.Go([&](const Context& context) {
           ++alive;
@@ -493,7 +486,7 @@ TEST(SizedGroupImmunity, B06_NothingOutlivesAGroupThatNobodyWaitedFor) {
 
 TEST(SizedGroupImmunity, B15_WaitNeverReturnsBeforeABlockedGo) {
   for (int round = 0; round < 100; ++round) {
-    SizedGroup group(1, {.preemptive = true});
+    SizedGroup group(1, {.when_full = WhenFull::kBlock});
     absl::Notification parked;
     std::atomic<bool> ran = false;
     group.Go([&] { parked.WaitForNotification(); });
@@ -506,13 +499,13 @@ TEST(SizedGroupImmunity, B15_WaitNeverReturnsBeforeABlockedGo) {
 }
 
 TEST(SizedGroupImmunity, B17_NestedGoInAFullGroup) {
-  for (const Mode mode : {Mode::kDefault, Mode::kPreemptive}) {
-    ErrSizedGroup group(1, OptionsOf(mode));
+  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
+    ErrSizedGroup group(1, {.when_full = when_full});
     std::atomic<int> ran = 0;
-    absl::Mutex mutex;
+    sync::Mutex mutex;
     std::function<void(int)> fork = [&](int depth) {
       // Were the new task run here, it would lock what is locked.
-      absl::MutexLock lock(&mutex);
+      sync::MutexLock lock(&mutex);
       ++ran;
       if (depth == 0) return;
       for (int i = 0; i < 2; ++i) {
@@ -526,9 +519,9 @@ TEST(SizedGroupImmunity, B17_NestedGoInAFullGroup) {
   }
 }
 
-// With `discard` that is no exception: the group is full.
+// With kRefuse that is no exception: the group is full.
 TEST(SizedGroupImmunity, B17_NestedGoInAFullGroupThatDiscards) {
-  SizedGroup group(1, {.discard = true});
+  SizedGroup group(1, {.when_full = WhenFull::kRefuse});
   Admission nested = Admission::kAccepted;
   group.Go([&] { nested = group.Go(MustNotRun); });
   group.Wait();
@@ -537,7 +530,8 @@ TEST(SizedGroupImmunity, B17_NestedGoInAFullGroupThatDiscards) {
 
 TEST(SizedGroupImmunity, B33_B36_ABlockedGoIsReleasedByCancellation) {
   CancelScope scope = WithCancel(Context());
-  ErrSizedGroup group(1, {.preemptive = true, .context = scope.context()});
+  ErrSizedGroup group(
+      1, {.when_full = WhenFull::kBlock, .context = scope.context()});
   absl::Notification release;
   group.Go([&] { release.WaitForNotification(); });
   JoiningThread producer(
@@ -595,7 +589,8 @@ TEST(SizedGroupImmunity, B38_TheOutcomeDoesNotDependOnLaterSubmissions) {
 }
 
 TEST(SizedGroupImmunity, B39_ARefusedTaskFreesNothing) {
-  ErrSizedGroup group(1, {.preemptive = true, .term_on_error = true});
+  ErrSizedGroup group(1,
+                      {.when_full = WhenFull::kBlock, .term_on_error = true});
   absl::Notification release;
   group.Go([&] { release.WaitForNotification(); });
   Await([&] { return group.stats().running == 1; });

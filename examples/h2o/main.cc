@@ -7,10 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
+#include "cohort/sync/mutex.h"
 #include "h2o/factory.h"
 
 int main(int argc, char** argv) {
@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: h2o [MOLECULES]\n";
     return 2;
   }
-  absl::Mutex mutex;
+  cohort::sync::Mutex mutex;
   std::string letters;
   h2o::Factory factory;
   cohort::errgroup::Group group{cohort::Context()};
@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
       const absl::Status slept = context.SleepFor(delay);
       if (!slept.ok()) return slept;
       const auto emit = [&] {
-        absl::MutexLock lock(&mutex);
+        cohort::sync::MutexLock lock(&mutex);
         letters += letter;
       };
       return letter == 'H' ? factory.Hydrogen(context, emit)

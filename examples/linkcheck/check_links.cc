@@ -59,9 +59,9 @@ absl::Status CheckFile(const cohort::Context& context, const fs::path& file) {
 
 absl::Status CheckLinks(const cohort::Context& context, const fs::path& root,
                         int jobs) {
-  // With `preemptive`, the walk does not get ahead of the checks.
+  // With kBlock, the walk does not get ahead of the checks.
   cohort::sizedgroup::ErrSizedGroup group(
-      jobs, {.preemptive = true, .context = context});
+      jobs, {.when_full = cohort::sizedgroup::WhenFull::kBlock, .context = context});
   std::error_code error;
   for (fs::recursive_directory_iterator entry(root, error), end; entry != end;
        entry.increment(error)) {

@@ -26,11 +26,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "cohort/context/context.h"
 #include "cohort/errgroup/group.h"
 #include "cohort/executor/executor.h"
+#include "cohort/sync/mutex.h"
 
 namespace md5all {
 namespace {
@@ -166,7 +166,7 @@ class Pipeline {
   }
 
   void AddError(absl::Status error) ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    cohort::sync::MutexLock lock(&mutex_);
     result_.errors.push_back(std::move(error));
   }
 
@@ -174,7 +174,7 @@ class Pipeline {
   const Md5Algorithm md5_;  // looked up once: that takes locks
   Paths batch_;             // the walker's: not yet sent
 
-  absl::Mutex mutex_;
+  cohort::sync::Mutex mutex_;
   TreeDigests result_ ABSL_GUARDED_BY(mutex_);
 
   // Last, so that it is destroyed first: its tasks use all of the above.
@@ -193,7 +193,7 @@ absl::StatusOr<TreeDigests> Pipeline::Run(absl::Span<const std::string> roots) {
   status.Update(walked);
   if (!status.ok()) return status;
 
-  absl::MutexLock lock(&mutex_);
+  cohort::sync::MutexLock lock(&mutex_);
   std::sort(
       result_.files.begin(), result_.files.end(),
       [](const FileDigest& a, const FileDigest& b) { return a.path < b.path; });
@@ -319,7 +319,7 @@ absl::Status Pipeline::DigestBatch(const Context& context, Paths paths) {
       done.errors.push_back(digest.status());
     }
   }
-  absl::MutexLock lock(&mutex_);
+  cohort::sync::MutexLock lock(&mutex_);
   std::move(done.files.begin(), done.files.end(),
             std::back_inserter(result_.files));
   std::move(done.errors.begin(), done.errors.end(),

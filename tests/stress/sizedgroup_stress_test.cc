@@ -54,8 +54,7 @@ TEST_F(SizedGroupStressTest, EveryTaskIsAccountedFor) {
     const int size = 1 + static_cast<int>(round.Below(3));
     const bool cancels = round.OneIn(2);
     CancelScope parent = WithCancel(Context());
-    const Options options{.preemptive = round.OneIn(2),
-                          .discard = round.OneIn(4),
+    const Options options{.when_full = static_cast<WhenFull>(round.Below(3)),
                           .term_on_error = round.OneIn(3),
                           .context = parent.context()};
     Meter meter;
@@ -75,7 +74,7 @@ TEST_F(SizedGroupStressTest, EveryTaskIsAccountedFor) {
         });
         ++(admission == Admission::kAccepted ? accepted : refused);
         if (admission == Admission::kFull) {
-          EXPECT_TRUE(options.discard);
+          EXPECT_EQ(options.when_full, WhenFull::kRefuse);
         }
         if (random.OneIn(8)) group.Wait().IgnoreError();
       }

@@ -175,9 +175,10 @@ TEST(Scenario, S6_AnErrorAmongThreeCountedThings) {
 }
 
 TEST(Scenario, S7_AThousandTasksTenAtOnce) {
-  for (const bool preemptive : {false, true}) {
-    Simulate(4, [preemptive] {
-      sizedgroup::SizedGroup group(10, {.preemptive = preemptive});
+  for (const sizedgroup::WhenFull when_full :
+       {sizedgroup::WhenFull::kQueue, sizedgroup::WhenFull::kBlock}) {
+    Simulate(4, [when_full] {
+      sizedgroup::SizedGroup group(10, {.when_full = when_full});
       const sync::SteadyTime start = sync::SteadyTime::Now();
       sync::Atomic<int> count = 0;
       for (int i = 0; i < 1000; ++i) {

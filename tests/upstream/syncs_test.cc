@@ -67,7 +67,7 @@ TEST(SyncsErrSizedGroup, TestErrorSizedGroup) {
 
 TEST(SyncsErrSizedGroup, TestErrorSizedGroup_Preemptive) {
   Simulate([] {
-    ErrSizedGroup group(10, {.preemptive = true});
+    ErrSizedGroup group(10, {.when_full = WhenFull::kBlock});
     sync::Atomic<int> count = 0;
     for (int i = 0; i < 100; ++i) {
       group.Go([&count, i] {
@@ -88,7 +88,7 @@ TEST(SyncsErrSizedGroup, TestErrorSizedGroup_Preemptive) {
 
 TEST(SyncsErrSizedGroup, TestErrorSizedGroup_Discard) {
   Simulate([] {
-    ErrSizedGroup group(10, {.discard = true});
+    ErrSizedGroup group(10, {.when_full = WhenFull::kRefuse});
     sync::Atomic<int> count = 0;
     int full = 0;
     for (int i = 0; i < 1000; ++i) {
@@ -159,7 +159,8 @@ TEST(SyncsErrSizedGroup, TestErrorSizedGroup_WaitWithoutGo) {
 
 TEST(SyncsErrSizedGroup, TestErrorSizedGroup_TermAndPreemptive) {
   Simulate([] {
-    ErrSizedGroup group(10, {.preemptive = true, .term_on_error = true});
+    ErrSizedGroup group(10,
+                        {.when_full = WhenFull::kBlock, .term_on_error = true});
     sync::Atomic<int> count = 0;
     int refused = 0;
     for (int i = 0; i < 1000; ++i) {
@@ -209,14 +210,16 @@ TEST(SyncsErrSizedGroup, TestErrorSizedGroup_MultiError) {
 }
 
 TEST(SyncsErrSizedGroup, TestErrorSizedGroup_Cancel) {
-  for (const bool preemptive : {false, true}) {  // _CancelWithPreemptive
-    Simulate([preemptive] {
+  for (const WhenFull when_full :
+       {WhenFull::kQueue, WhenFull::kBlock}) {  // _CancelWithPreemptive
+    Simulate([when_full] {
       CancelScope scope = WithCancel(Context());
-      ErrSizedGroup group(
-          10, {.preemptive = preemptive, .context = scope.context()});
+      ErrSizedGroup group(10,
+                          {.when_full = when_full, .context = scope.context()});
       sync::Atomic<int> count = 0;
       for (int i = 0; i < 1000; ++i) {
-        if (!preemptive) Pause(absl::Milliseconds(1));  // so that few wait
+        if (when_full == WhenFull::kQueue)
+          Pause(absl::Milliseconds(1));  // so that few wait
         group.Go([&, i] {
           ++count;
           if (i == 100) scope.Cancel(absl::CancelledError("context canceled"));
@@ -228,17 +231,18 @@ TEST(SyncsErrSizedGroup, TestErrorSizedGroup_Cancel) {
           absl::CancelledError("1 error(s) occurred: [0] {context canceled}"));
       // Those before it, itself, and at most those that start beside it.
       EXPECT_GE(count, 101);
-      EXPECT_LE(count, preemptive ? 110 : 101);
+      EXPECT_LE(count, when_full == WhenFull::kBlock ? 110 : 101);
     });
   }
 }
 
 TEST(SyncsSizedGroup, TestSizedGroup) {
-  for (const bool preemptive : {false, true}) {  // TestSizedGroup_Preemptive
-    Simulate([preemptive] {
-      SizedGroup group(10, {.preemptive = preemptive});
+  for (const WhenFull when_full :
+       {WhenFull::kQueue, WhenFull::kBlock}) {  // TestSizedGroup_Preemptive
+    Simulate([when_full] {
+      SizedGroup group(10, {.when_full = when_full});
       sync::Atomic<int> count = 0;
-      const int tasks = preemptive ? 100 : 1000;
+      const int tasks = when_full == WhenFull::kBlock ? 100 : 1000;
       for (int i = 0; i < tasks; ++i) {
         group.Go([&count](const Context&) {
           Pause(absl::Milliseconds(5));
@@ -253,7 +257,7 @@ TEST(SyncsSizedGroup, TestSizedGroup) {
 
 TEST(SyncsSizedGroup, TestSizedGroup_Discard) {
   Simulate([] {
-    SizedGroup group(10, {.preemptive = true, .discard = true});
+    SizedGroup group(10, {.when_full = WhenFull::kRefuse});
     sync::Atomic<int> count = 0;
     for (int i = 0; i < 100; ++i) {
       group.Go([&count] {
@@ -269,7 +273,8 @@ TEST(SyncsSizedGroup, TestSizedGroup_Discard) {
 TEST(SyncsSizedGroup, TestSizedGroup_Canceled) {
   Simulate([] {
     CancelScope scope = WithTimeout(Context(), absl::Milliseconds(12));
-    SizedGroup group(10, {.preemptive = true, .context = scope.context()});
+    SizedGroup group(
+        10, {.when_full = WhenFull::kBlock, .context = scope.context()});
     sync::Atomic<int> count = 0;
     for (int i = 0; i < 100; ++i) {
       group.Go([&count](const Context& context) {

@@ -1,6 +1,6 @@
 // Or: which end it has, and that it leaves nothing behind.
 
-#include "cohort/channel/or.h"
+#include "cohort/context/or.h"
 
 #include <memory>
 #include <optional>
@@ -9,7 +9,7 @@
 #include "cohort/context/context.h"
 #include "gtest/gtest.h"
 
-namespace cohort::channel {
+namespace cohort {
 namespace {
 
 const absl::Status kStop = absl::AbortedError("stop");
@@ -72,4 +72,4 @@ TEST(OrTest, ACallbackMayDestroyIt) {
 }
 
 }  // namespace
-}  // namespace cohort::channel
+}  // namespace cohort
