@@ -17,7 +17,7 @@ namespace {
 
 #ifndef COHORT_SYNC_JITTERED
 // Real mode puts nothing between the library and what it stands for.
-static_assert(std::is_same_v<Mutex, absl::Mutex>);
+static_assert(sizeof(Mutex) == sizeof(absl::Mutex));
 static_assert(std::is_same_v<Atomic<int>, std::atomic<int>>);
 static_assert(sizeof(CondVar) == sizeof(absl::CondVar));
 #endif
