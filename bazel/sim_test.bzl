@@ -1,6 +1,7 @@
 """Tests that search the schedules of what they run."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
+load(":cohort.bzl", "cohort_cc_test")
 load(":simulated.bzl", "ONLY_SIMULATED", "SIMULATED_ENV", "simulated_test")
 
 def cohort_sim_test(
@@ -71,4 +72,26 @@ def cohort_sim_test(
         target_compatible_with = target_compatible_with,
         timeout = timeout,
         visibility = visibility,
+    )
+
+def cohort_laws_test(name, srcs, deps, **kwargs):
+    """The same test twice: NAME_test on real threads, NAME_sim_test on schedules.
+
+    Args:
+      name: both names begin with it.
+      srcs: sources, on //sim:on_schedules.
+      deps: dependencies.
+      **kwargs: passed on to both.
+    """
+    cohort_cc_test(
+        name = name + "_test",
+        srcs = srcs,
+        deps = deps,
+        **kwargs
+    )
+    cohort_sim_test(
+        name = name + "_sim_test",
+        srcs = srcs,
+        deps = deps,
+        **kwargs
     )

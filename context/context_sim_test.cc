@@ -37,6 +37,7 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::ContextOf;
+using ::cohort::testing::Gate;
 using ::cohort::testing::JoiningThread;
 using sim::Time;
 using sync::SteadyTime;
@@ -74,25 +75,6 @@ void ExploreAll(Time time, absl::FunctionRef<void()> body) {
     sim::ExploreAll(all, body);
   }
 }
-
-// Opens once.
-class Gate {
- public:
-  void Open() {
-    sync::MutexLock lock(&mutex_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    sync::MutexLock lock(&mutex_);
-    while (!open_) changed_.Wait(&mutex_);
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  bool open_ = false;
-};
 
 // What happens to a callback. Two threads at it at once are a race, and so is
 // whoever looks without having waited.

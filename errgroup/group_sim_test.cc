@@ -24,6 +24,7 @@
 #include "cohort/errgroup/group.h"
 #include "cohort/executor/executor.h"
 #include "cohort/executor/pools.h"
+#include "cohort/executor/test_gate.h"
 #include "cohort/group/types.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
@@ -38,7 +39,9 @@ namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::AtEnd;
+using ::cohort::testing::Gate;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::PassAnnounced;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
@@ -47,26 +50,6 @@ absl::Status Fail(const std::string& text) {
 }
 
 void MustNotRun() { ADD_FAILURE() << "must not run"; }
-
-// Shuts whoever passes out until it is open.
-class Gate {
- public:
-  void Open() {
-    sync::MutexLock lock(&mutex_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    BlockingScope blocking;
-    sync::MutexLock lock(&mutex_);
-    while (!open_) changed_.Wait(&mutex_);
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  bool open_ ABSL_GUARDED_BY(mutex_) = false;
-};
 
 // How many tasks are in their code at once.
 class AtOnce {
@@ -335,7 +318,7 @@ TEST_P(GroupSimTest, B01_B02_NoTaskIsLostWhenSeveralSubmitToAFullGroup) {
     };
     JoiningThread first(submit);
     JoiningThread second(submit);
-    all.Pass();  // although nobody waits for the group
+    PassAnnounced(all);  // although nobody waits for the group
     first.Join();
     second.Join();
     EXPECT_EQ(group.Wait(), absl::OkStatus());
@@ -424,7 +407,7 @@ TEST_P(GroupSimTest, TheQueueIsBounded) {
   Explore(2000, [](Executor* executor) {
     Group group(Options{.limit = 1, .queue = 1, .executor = executor});
     Gate gate;
-    group.Go([&gate] { gate.Pass(); });
+    group.Go([&gate] { PassAnnounced(gate); });
     EXPECT_EQ(group.TryGo([] {}), Admission::kAccepted);
     EXPECT_EQ(group.TryGo(MustNotRun), Admission::kFull);
     JoiningThread opener([&gate] { gate.Open(); });
@@ -926,7 +909,7 @@ TEST_P(GroupSimTest, ATaskMayWaitForAWhileForItsGroup) {
     Group group(Options{.limit = 1, .executor = executor});
     Gate gate;
     group.Go([&] {
-      group.Go([&gate] { gate.Pass(); });
+      group.Go([&gate] { PassAnnounced(gate); });
       EXPECT_EQ(group.WaitUntil(sync::Now() + kMoment).code(),
                 absl::StatusCode::kDeadlineExceeded);
       gate.Open();
@@ -946,10 +929,10 @@ TEST(GroupNestingSimTest, TasksThatWaitTogetherGoOnTogether) {
     for (const size_t self : {size_t{0}, size_t{1}}) {
       group.Go([&, self] {
         before[self].Open();
-        before[1 - self].Pass();
+        PassAnnounced(before[1 - self]);
         EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
         after[self].Open();
-        after[1 - self].Pass();
+        PassAnnounced(after[1 - self]);
       });
     }
     EXPECT_EQ(group.Wait(WaitPolicy::kPark), absl::OkStatus());
@@ -977,7 +960,7 @@ TEST(GroupQuiescentSimTest, ATaskThatHasWaitedTakesItsSlotBack) {
     group.Go([&group] {
       Gate gate;
       sync::Atomic<bool> ran = false;
-      group.Go([&gate] { gate.Pass(); });
+      group.Go([&gate] { PassAnnounced(gate); });
       EXPECT_EQ(group.WaitUntil(sync::Now() + kMoment).code(),
                 absl::StatusCode::kDeadlineExceeded);
       group.Go([&ran] { ran = true; });
@@ -998,13 +981,13 @@ TEST(GroupQuiescentSimTest, ARaisedLimitLetsAllInWhoAreParked) {
     JoiningThread first([&] {
       group.Go([&] {
         here.Open();
-        there.Pass();
+        PassAnnounced(there);
       });
     });
     JoiningThread second([&] {
       group.Go([&] {
         there.Open();
-        here.Pass();
+        PassAnnounced(here);
       });
     });
     sync::SleepFor(kMoment);
@@ -1020,7 +1003,7 @@ TEST(GroupQuiescentSimTest, EveryWaitIsAnnounced) {
     ElasticPool pool({.workers = 1});
     Group group(Options{.limit = 1});
     Gate gate;
-    group.Go([&gate] { gate.Pass(); });
+    group.Go([&gate] { PassAnnounced(gate); });
     pool.Submit([&group] { group.Go([] {}); });
     pool.Submit([&gate] { gate.Open(); });
     group.Wait().IgnoreError();
@@ -1032,13 +1015,13 @@ TEST(GroupQuiescentSimTest, EveryWaitIsAnnounced) {
       Group group;
       Gate gate;
       Gate waited;
-      group.Go([&gate] { gate.Pass(); });
+      group.Go([&gate] { PassAnnounced(gate); });
       pool.Submit([&] {
         EXPECT_EQ(group.Wait(policy), absl::OkStatus());
         waited.Open();
       });
       pool.Submit([&gate] { gate.Open(); });
-      waited.Pass();
+      PassAnnounced(waited);
       EXPECT_EQ(sync::SteadyTime::Now(), sync::SteadyTime());
     });
   }
@@ -1155,7 +1138,7 @@ TEST(GroupQuiescentSimTest, ATaskOfAGroupThatOutlivesItsMakerParks) {
     });
     EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
     Gate gate;
-    outer.Go([&gate] { gate.Pass(); });
+    outer.Go([&gate] { PassAnnounced(gate); });
     made->Go([&outer] { EXPECT_EQ(outer.Go([] {}), Admission::kAccepted); });
     sync::SleepFor(kMoment);
     EXPECT_EQ(outer.stats().parked, 1);
@@ -1174,11 +1157,11 @@ TEST(GroupHelperSimTest, EveryHelperWakesThatIsNeeded) {
     Gate there;
     group.Go([&] {
       here.Open();
-      there.Pass();
+      PassAnnounced(there);
     });
     group.Go([&] {
       there.Open();
-      here.Pass();
+      PassAnnounced(here);
     });
     const auto wait = [&group] { EXPECT_EQ(group.Wait(), absl::OkStatus()); };
     JoiningThread first(wait);
@@ -1201,7 +1184,7 @@ TEST(GroupHelperSimTest, AHelperDoesNotRelyOnARunnerThatIsComing) {
     });
     JoiningThread worker([&] {
       shelf.RunOne();
-      last_ran.Pass();
+      PassAnnounced(last_ran);
     });
     EXPECT_EQ(group.Wait(), absl::OkStatus());
   });

@@ -21,6 +21,7 @@
 #include "cohort/executor/executor.h"
 #include "cohort/executor/internal/worker_pool.h"
 #include "cohort/executor/pools.h"
+#include "cohort/executor/test_gate.h"
 #include "cohort/executor/timer_queue.h"
 #include "cohort/sim/sim.h"
 #include "cohort/sync/atomic.h"
@@ -36,7 +37,9 @@ namespace {
 
 using executor_internal::WorkerPool;
 using sync::SteadyTime;
+using testing::Gate;
 using testing::JoiningThread;
+using testing::PassAnnounced;
 
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 
@@ -67,30 +70,6 @@ void Prove(sim::Strategy strategy, absl::FunctionRef<void()> body) {
     sim::ExploreAll(options, body);
   }
 }
-
-// Opens once so many have arrived. Of the plain kind: no executor learns of it.
-class Gate {
- public:
-  explicit Gate(int missing = 1) : missing_(missing) {}
-
-  void Open() {
-    sync::MutexLock lock(&mutex_);
-    if (--missing_ == 0) changed_.SignalAll();
-  }
-  void Pass() {
-    sync::MutexLock lock(&mutex_);
-    while (missing_ > 0) changed_.Wait(&mutex_);
-  }
-  void PassAnnounced() {
-    BlockingScope blocking;
-    Pass();
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  int missing_;
-};
 
 // How often a task has run. Not for two threads at once, nor for whoever has
 // not waited for it: that is a race, and reported.
@@ -367,7 +346,7 @@ TEST(FixedPoolSimTest, NeverHasMoreThreadsWhateverBlocks) {
       for (int i = 0; i < 4; ++i) {
         pool.Submit([&] {
           running.Enter();
-          gate.PassAnnounced();
+          PassAnnounced(gate);
           running.Exit();
         });
       }
@@ -398,7 +377,7 @@ void BlockThree(std::unique_ptr<WorkerPool> pool, bool announced,
   Gate done(4);
   for (size_t i = 0; i < 3; ++i) {
     pool->Submit([&, i] {
-      announced ? latch.PassAnnounced() : latch.Pass();
+      announced ? PassAnnounced(latch) : latch.Pass();
       runs[i].Add();
       done.Open();
     });
@@ -489,7 +468,7 @@ void Descend(WorkerPool& pool, bool announced, std::array<Runs, 3>& runs,
       Descend(pool, announced, runs, depth + 1);
       inner.Open();
     });
-    announced ? inner.PassAnnounced() : inner.Pass();
+    announced ? PassAnnounced(inner) : inner.Pass();
   }
   runs[depth].Add();
 }
@@ -601,7 +580,7 @@ TEST_P(ProgressSimTest, AllSchedulesOfAnAnnouncedWaitForALaterTask) {
           runs[0].Add();
           latch.Open();
         });
-        latch.PassAnnounced();
+        PassAnnounced(latch);
         runs[1].Add();
       });
     }
@@ -873,7 +852,7 @@ TEST_F(CapSimTest, NoMoreThreadsThanTheCap) {
             pool.Submit([&] {
               running.Enter();
               task.Add();
-              announced ? latch.PassAnnounced() : latch.Pass();
+              announced ? PassAnnounced(latch) : latch.Pass();
               EXPECT_LE(pool.stats().threads, 2);
               running.Exit();
             });
@@ -1500,7 +1479,7 @@ TEST(TimerQueueSimTest, RunsWhereTheWorkersWaitForIt) {
         });
         pool.Submit([&] {
           queue.Arm(timer, After(1));
-          announced ? latch.PassAnnounced() : latch.Pass();
+          announced ? PassAnnounced(latch) : latch.Pass();
           runs[1].Add();
           done.Open();
         });
@@ -1545,7 +1524,7 @@ TEST(TimerQueueSimTest, IsDestroyedByTheLastOfItsTimers) {
         others.Open();
       });
       Timer last([&] {
-        others.PassAnnounced();
+        PassAnnounced(others);
         queue.reset();
         runs[1].Add();
         done.Open();

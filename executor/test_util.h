@@ -26,25 +26,6 @@ inline constexpr int kScale = 1;
 #endif
 constexpr int Scaled(int count) { return count / kScale; }
 
-// Blocks until opened. Of the plain kind, so that no executor learns of it.
-class Gate {
- public:
-  void Open() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-  void Pass() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return open_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool open_ = false;
-};
-
 // Waits until so many have said that they are done.
 class Countdown {
  public:

@@ -32,6 +32,7 @@ namespace cohort {
 namespace {
 
 using sim::Check;
+using testing::Gate;
 
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
@@ -81,25 +82,6 @@ struct Seen {
 };
 
 enum class CallbackKind { kPlain, kLooks, kCancelsRoot, kEndsItself, kNests };
-
-// Opens once.
-class Gate {
- public:
-  void Open() {
-    sync::MutexLock lock(&mutex_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    sync::MutexLock lock(&mutex_);
-    while (!open_) changed_.Wait(&mutex_);
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  bool open_ = false;
-};
 
 struct Callback {
   // Of the thread that registers it.

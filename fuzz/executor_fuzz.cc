@@ -19,6 +19,7 @@
 #include "cohort/executor/executor.h"
 #include "cohort/executor/internal/worker_pool.h"
 #include "cohort/executor/pools.h"
+#include "cohort/executor/test_gate.h"
 #include "cohort/executor/timer_queue.h"
 #include "cohort/sim/check.h"
 #include "cohort/sim/search.h"
@@ -34,6 +35,7 @@ namespace {
 using executor_internal::WorkerPool;
 using sim::ByteStream;
 using sync::SteadyTime;
+using testing::Gate;
 
 constexpr int kLatches = 3;
 constexpr int kMaxTasks = 10;
@@ -197,34 +199,9 @@ class Parser {
   bool nested_ = false;
 };
 
-// Opens once so many have arrived. Of the plain kind: no executor learns of it.
-class Gate {
- public:
-  explicit Gate(int missing = 1) : missing_(missing) {}
-
-  void Add() {
-    sync::MutexLock lock(&mutex_);
-    ++missing_;
-  }
-  void Open() {
-    sync::MutexLock lock(&mutex_);
-    if (--missing_ <= 0) changed_.SignalAll();
-  }
-  void Pass() {
-    sync::MutexLock lock(&mutex_);
-    while (missing_ > 0) changed_.Wait(&mutex_);
-  }
-  void Pass(bool announced) {
-    std::optional<BlockingScope> blocking;
-    if (announced) blocking.emplace();
-    Pass();
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  int missing_;
-};
+void Pass(Gate& gate, bool announced) {
+  announced ? PassAnnounced(gate) : gate.Pass();
+}
 
 class Run {
  public:
@@ -390,7 +367,7 @@ class Run {
         sync::Yield();
         break;
       case Do::kPass:
-        latches_[index].Pass(action.b != 0);
+        Pass(latches_[index], action.b != 0);
         break;
       case Do::kOpen:
         latches_[index].Open();
@@ -404,7 +381,7 @@ class Run {
       case Do::kSubmit:
       case Do::kAwait:
         Submit(index, [this, index] { Perform(program_.tasks[index]); });
-        if (action.what == Do::kAwait) tasks_[index].done.Pass(action.b != 0);
+        if (action.what == Do::kAwait) Pass(tasks_[index].done, action.b != 0);
         break;
       case Do::kArm:
         timers_[index].Arm(action.b * kTick);

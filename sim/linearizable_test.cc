@@ -19,6 +19,7 @@
 namespace cohort::sim {
 namespace {
 
+using cohort::testing::Gate;
 using cohort::testing::JoiningThread;
 using ::testing::HasSubstr;
 
@@ -34,33 +35,6 @@ void Read(Register& history, int returned) {
       "read", [returned] { return returned; },
       [](int& model) { return model; });
 }
-
-// Lets a call last while others are made.
-class Gate {
- public:
-  void Open() {
-    sync::MutexLock lock(&mutex_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    sync::MutexLock lock(&mutex_);
-    ++passing_;
-    changed_.SignalAll();
-    while (!open_) changed_.Wait(&mutex_);
-  }
-  // For so many to be within Pass().
-  void Await(int passing) {
-    sync::MutexLock lock(&mutex_);
-    while (passing_ < passing) changed_.Wait(&mutex_);
-  }
-
- private:
-  sync::Mutex mutex_;
-  sync::CondVar changed_;
-  int passing_ = 0;
-  bool open_ = false;
-};
 
 void ExpectClean(const Options& options, absl::FunctionRef<void()> body) {
   const Result result = Search(options, body);

@@ -8,10 +8,12 @@
 #include <memory>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/statusor.h"
 #include "cohort/sync/clock.h"
+#include "cohort/sync/mutex.h"
 #include "cohort/sync/thread.h"
 
 namespace cohort::testing {
@@ -22,6 +24,42 @@ template <class Condition>
 void Await(Condition condition) {
   while (!condition()) sync::SleepFor(absl::Microseconds(200));
 }
+
+// Lets threads pass once it has been opened `missing` times.
+class Gate {
+ public:
+  explicit Gate(int missing = 1) : missing_(missing) {}
+
+  void Open() {
+    sync::MutexLock lock(&mutex_);
+    if (--missing_ <= 0) opened_.SignalAll();
+  }
+  void Pass() {
+    sync::MutexLock lock(&mutex_);
+    ++passing_;
+    if (awaited_) arrived_.SignalAll();
+    while (missing_ > 0) opened_.Wait(&mutex_);
+  }
+  // Requires another opening. Not once it is open.
+  void Add() {
+    sync::MutexLock lock(&mutex_);
+    ++missing_;
+  }
+  // Blocks until `passing` threads have called Pass.
+  void Await(int passing) {
+    sync::MutexLock lock(&mutex_);
+    awaited_ = true;
+    while (passing_ < passing) arrived_.Wait(&mutex_);
+  }
+
+ private:
+  sync::Mutex mutex_;
+  sync::CondVar opened_;
+  sync::CondVar arrived_;
+  int missing_ ABSL_GUARDED_BY(mutex_);
+  int passing_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool awaited_ ABSL_GUARDED_BY(mutex_) = false;
+};
 
 // Runs its function when the last copy of what holds it is destroyed.
 class AtEnd {
