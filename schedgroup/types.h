@@ -34,7 +34,7 @@ concept DecidesWhatIsNext =
 // A periodic task: a movable callable that can be called as an lvalue in one of
 // the forms of GroupTask, or in one of these:
 //
-//   () -> Next                           ends when it says so
+//   () -> Next                           ends with kStop
 //   () -> absl::StatusOr<Next>
 //   (const Context&) -> Next             is told when to stop
 //   (const Context&) -> absl::StatusOr<Next>
