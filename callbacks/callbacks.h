@@ -1,5 +1,5 @@
-// Functions that yield values, run at once: all of them, the first that
-// succeeds, one until it does, or one for each element of a range.
+// Runs functions that return values concurrently: all of them, the first to
+// succeed, one retried until it succeeds, or one for each element of a range.
 //
 //   auto [user, orders] = cohort::callbacks::All(
 //       context, [&](const cohort::Context& c) { return FetchUser(c, id); },
@@ -9,38 +9,40 @@
 //       context, [&](const cohort::Context& c) { return Fetch(c, mirror1); },
 //       [&](const cohort::Context& c) { return Fetch(c, mirror2); });
 //
-// Use hunch::All instead if the first error should end the others, and
+// Use hunch::All instead if the first error should cancel the others, and
 // hunch::Take for more than one winner.
 //
-// The functions are callables of the forms that ValueTask names.
+// The functions are callables of the forms listed at ValueTask.
 //
 // Blocks?         Every call here does, until all its functions have ended; it
-//                 runs some of them on the calling thread. RaceDetached is the
-//                 exception, and named for it.
+//                 runs some of them on the calling thread. The exception is
+//                 RaceDetached, hence its name.
 // Cancellation?   A function that has not started when the context is done is
-//                 not called, and what it would have returned is the cause. One
-//                 that runs is told through the context that it is given. A
-//                 context that is done already starts nothing.
-// Order?          All start at once, in no order; with a limit, in the order of
-//                 the arguments as others end. Results are in that order too.
-// On error?       Each says. An exception that leaves a function is its error:
-//                 kInternal, with type and what(). If the call itself runs out
-//                 of memory it throws std::bad_alloc: what has started is told
-//                 to stop, and has ended by then (but with RaceDetached).
+//                 not called, and its result is the cause. A running function
+//                 learns of it through the context that it is given. If the
+//                 context is done already, no function starts.
+// Order?          All start at once, in no particular order; with a limit, they
+//                 start in the order of the arguments, as others end. Results
+//                 are in the order of the arguments too.
+// On error?       Each function says. An exception that leaves a function is
+//                 its error: kInternal, with type and what(). If the call
+//                 itself runs out of memory it throws std::bad_alloc: functions
+//                 that have started are told to stop, and have ended by then
+//                 (except with RaceDetached).
 // Thread safety   Any call, from any thread, also from inside a function.
 // Memory ordering What happened before the call is visible to the functions,
-//                 and what they did to whoever the call returns to.
-// Destruction     Functions are destroyed before the call returns (but with
+//                 and what they did is visible after the call returns.
+// Destruction     Functions are destroyed before the call returns (except with
 //                 RaceDetached), and not under any lock.
 //
 // A null function, or a limit below 1, is a contract violation: it dies before
 // any function is called.
 //
 // From vardius/gollback. What differs: results are typed; All and Race end when
-// their functions have (there, losers are left running); the error of Race
-// tells all of them; a success is never given up for a context that ends at the
-// same time (but by RaceDetached); Retry pauses between attempts and keeps the
-// last error. Limits, and Map, are those of sourcegraph/conc.
+// their functions have ended (there, losers are left running); Race's error
+// lists all errors; a success is never discarded for a context that ends at the
+// same time (except by RaceDetached); Retry pauses between attempts and keeps
+// the last error. Limits, and Map, come from sourcegraph/conc.
 
 #ifndef COHORT_CALLBACKS_CALLBACKS_H_
 #define COHORT_CALLBACKS_CALLBACKS_H_
@@ -67,9 +69,9 @@ using ::cohort::RetryEnd;
 using ::cohort::RetryOptions;
 using ::cohort::RunOptions;
 
-// Calls all `functions`, and returns what each of them did:
-// std::tuple<absl::StatusOr<T>...>. An error of one is no reason to stop
-// another. With options as All(context, {.limit = 8}, functions...).
+// Calls all `functions`, and returns the result of each:
+// std::tuple<absl::StatusOr<T>...>. An error of one function does not stop
+// another. With options, call it as All(context, {.limit = 8}, functions...).
 template <ValueTask... F>
 [[nodiscard]] std::tuple<absl::StatusOr<ValueTaskResult<F>>...> All(
     const Context& context, F... functions) {
@@ -97,13 +99,14 @@ template <ValueTaskRange R>
                        group_internal::ValuesOf(std::forward<R>(functions)));
 }
 
-// Calls `function` for each element of a range, in parallel, and returns what
-// each call did, in the order of the elements: std::vector<absl::StatusOr<U>>.
-// An error of one is no reason to stop another; an element that was not come to
-// has the cause. For one function and much data, where All is for many
-// functions: the elements do not cost a task each, and are not all run at once,
-// so that they must not wait for one another. ElementRange and ElementFunction
-// say what is called how; hunch::Map ends with the first error.
+// Calls `function` for each element of a range, in parallel, and returns the
+// results in the order of the elements: std::vector<absl::StatusOr<U>>. An
+// error of one call does not stop another; an element that was not reached has
+// the cause. Use it for one function and much data, and All for many functions:
+// here an element does not cost a task of its own, and not all elements run at
+// once, so calls must not wait for one another. ElementRange and
+// ElementFunction say how the function is called; hunch::Map ends with the
+// first error.
 template <ElementRange R, ElementValueFunction<R> F>
 [[nodiscard]] auto Map(const Context& context, MapOptions options, R&& range,
                        F function) {
@@ -115,15 +118,16 @@ template <ElementRange R, ElementValueFunction<R> F>
 }
 
 // Calls all functions, returns the value of the first that succeeds, and tells
-// the others to stop: absl::StatusOr<T>. All of them yield the same type, or
-// are the elements of one range. With options as Race(context, {.limit = 8},
-// functions...).
+// the others to stop: absl::StatusOr<T>. All of them return the same type, or
+// are the elements of one range. With options, call it as Race(context, {.limit
+// = 8}, functions...).
 //
-// A success counts whenever it comes, also after the end of the context: the
+// A success counts whenever it comes, even after the end of the context: the
 // call waits for all functions anyhow. If all fail, the error has the code of
-// the one that failed last, and the text of all of them, that one first. If the
-// end of the context kept one of them from that, it is the cause.
-// INVALID_ARGUMENT for no functions at all.
+// the one that failed last, and the text of all of them, the last first. If
+// there is no success and the end of the context kept a function from
+// succeeding or failing by itself, the error is the cause. INVALID_ARGUMENT if
+// there are no functions.
 template <class... F>
   requires ValueTasks<F...>
 auto Race(const Context& context, F&&... functions) {
@@ -139,11 +143,11 @@ auto Race(const Context& context, RunOptions options, F&&... functions) {
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 
-// The same, but returns at once: with the first success, the last failure, or
-// the end of the context. The others are told to stop and run on by themselves,
-// so that they must own all they use; what they yield is dropped. Once the
-// context is done the result is its cause: no cancellation that has returned is
-// followed by a success.
+// Like Race, but returns at once: at the first success, the last failure, or
+// the end of the context. The other functions are told to stop and run on by
+// themselves, so they must own everything that they use; their results are
+// dropped. Once the context is done the result is its cause: after a
+// cancellation has returned, no success is returned.
 template <class... F>
   requires ValueTasks<F...>
 auto RaceDetached(const Context& context, F&&... functions) {
@@ -160,12 +164,12 @@ auto RaceDetached(const Context& context, RunOptions options,
       options, group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 
-// Calls `function` on the calling thread until it succeeds, attempts are spent,
-// options.retry_if refuses, or the context ends: Retried<T>. Never more than
-// once at a time. The function is called as an lvalue.
+// Calls `function` on the calling thread until it succeeds, the attempts are
+// used up, options.retry_if refuses, or the context ends: Retried<T>. Never
+// runs it more than once at a time. The function is called as an lvalue.
 //
-// Bad options die: a negative number or duration, a multiplier below 1, jitter
-// outside of 0 to 1.
+// Bad options die: a negative number or duration, a multiplier below 1, a
+// jitter outside 0 to 1.
 template <class F>
   requires ValueTask<F&>
 Retried<ValueTaskResult<F&>> Retry(const Context& context,

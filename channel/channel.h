@@ -1,4 +1,4 @@
-// A queue of bounded length between threads, as Go's channels.
+// A channel: a queue of bounded length between threads, like Go's channels.
 //
 //   cohort::channel::Channel<Url> urls(16);
 //   group.Go([&](const cohort::Context& context) -> absl::Status {
@@ -9,9 +9,9 @@
 //   while (...) urls.Send(context, NextUrl());
 //   urls.Close();
 //
-// select.h waits for several of them at once; pipeline.h has the stages that
-// programs are often made of; ends.h has handles of a channel that can be kept
-// and handed on.
+// select.h waits for several channels at once; pipeline.h has the stages that
+// programs are often made of; ends.h has handles of a channel that can be
+// stored and passed on.
 
 #ifndef COHORT_CHANNEL_CHANNEL_H_
 #define COHORT_CHANNEL_CHANNEL_H_
@@ -33,49 +33,50 @@ namespace cohort::channel {
 template <class T>
 class Values;
 
-// Carries values of a type, which may be move-only, from those who send to
-// those who receive. With a capacity of 0 they meet: a value is sent when it is
-// received. Not copyable, not movable: those who use it refer to it, or share
-// it by the handles of ends.h. T may be a status, as in Go's chan error: see
+// Carries values of a type, which may be move-only, from senders to receivers.
+// With a capacity of 0, sender and receiver meet: a value is sent when it is
+// received. Not copyable, not movable: users refer to the channel, or share it
+// through the handles of ends.h. T may be a status, like Go's chan error: see
 // result.h for what Receive returns then.
 //
-// Blocks?         Send, while it is full (with a capacity of 0: until somebody
-//                 receives the value). Receive and iteration, while it is
-//                 empty. Nothing else. All of them announce it with a
-//                 BlockingScope.
-// Cancellation?   What blocks takes a context, and returns its cause once that
-//                 is done. A value that has been taken has been sent, whatever
-//                 becomes of the context at that moment. A context that is done
-//                 sends and receives nothing: after a Cancel that has returned,
-//                 nothing that is sent, received or closed serves who waits
-//                 with that context.
-// Order?          Values are received in the order in which they were sent. Who
-//                 blocks is served in the order of arrival, and before whoever
-//                 comes later.
-// On error?       Send: FAILED_PRECONDITION if the channel is closed, and
-//                 TrySend: UNAVAILABLE if it is full; the value is then where
-//                 it was. Receive: OUT_OF_RANGE if it is closed and empty;
-//                 TryReceive: UNAVAILABLE if it is empty. Where memory runs out
-//                 (std::bad_alloc), nothing has changed.
+// Blocks?         Send does, while the channel is full (with a capacity of 0:
+//                 until a receiver takes the value). Receive and iteration do,
+//                 while it is empty. No other method does. All of them announce
+//                 it with a BlockingScope.
+// Cancellation?   Methods that block take a context, and return its cause once
+//                 it is done. If a value has been taken, it has been sent,
+//                 whatever happens to the context at that moment. A context
+//                 that is done sends and receives nothing: after a Cancel has
+//                 returned, no later send, receive or Close satisfies a call
+//                 that waits with that context.
+// Order?          Values are received in the order in which they were sent.
+//                 Blocked calls are served in order of arrival, and before any
+//                 later call.
+// On error?       Send: FAILED_PRECONDITION if the channel is closed; TrySend
+//                 also UNAVAILABLE if it is full. In both cases the value has
+//                 not been moved from. Receive: OUT_OF_RANGE if the channel is
+//                 closed and empty; TryReceive also UNAVAILABLE if it is empty.
+//                 If memory runs out (std::bad_alloc), nothing has changed.
 // Thread safety   All methods, from any thread, at any time before destruction
 //                 begins.
-// Memory ordering What happened before a value was sent is visible to whoever
-//                 received it; what happened before the nth was received, to
-//                 whoever sent the one that takes its place (with a capacity of
-//                 0: to its own sender); and before Close, to whoever learns of
-//                 that.
-// Destruction     Of values that nobody has received, where the channel is
-//                 destroyed. Dies if somebody still waits here, unless the
-//                 process exits.
+// Memory ordering What happened before a value was sent is visible to the
+//                 thread that receives it; what happened before a value was
+//                 received is visible to the sender of the value that takes its
+//                 place (with a capacity of 0: to its own sender); and what
+//                 happened before Close is visible to every thread that sees
+//                 the channel closed.
+// Destruction     Destroys values that were never received, on the destroying
+//                 thread. Dies if a call still waits here, unless the process
+//                 exits.
 //
 // Bad input dies: a negative capacity. Moving a T must not throw. No method
-// calls code of a T's with a lock held.
+// calls code of T with a lock held.
 //
 // From Go's channels. What differs, and why: Send to a closed channel and a
-// second Close say so in their result (there: a panic, with no way to know
-// before), and a parked Send learns of Close the same way; whatever blocks can
-// be cancelled without a select. There is no nil channel; select.h has null
-// cases for what that is used for.
+// second Close report that in their result (there: a panic, with no way to know
+// before), and a parked Send learns of Close the same way; every blocking call
+// can be cancelled without a select. There is no nil channel; for its uses,
+// select.h has null cases.
 template <class T>
 class Channel {
   static_assert(std::is_object_v<T> && !std::is_const_v<T>);
@@ -83,15 +84,16 @@ class Channel {
                 "a value that cannot be moved could get lost on its way");
 
  public:
-  // Of values that have been sent and not yet received.
+  // `capacity`: how many sent values may wait to be received. 0 makes every
+  // Send a rendezvous.
   explicit Channel(int capacity = 0) : core_(capacity) {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
   ~Channel() = default;
 
-  // Blocks until `value` is in the channel, or received if there is no place.
-  // FAILED_PRECONDITION if it is closed, or the context's cause; `value` has
-  // not been moved from then.
+  // Blocks until `value` is in the channel or, with a capacity of 0, received.
+  // FAILED_PRECONDITION if the channel is closed, or the context's cause; then
+  // `value` has not been moved from.
   absl::Status Send(const Context& context, T&& value) {
     return DoSend(&context, value);
   }
@@ -102,7 +104,7 @@ class Channel {
     return DoSend(&context, copy);
   }
 
-  // The same, but never blocks: UNAVAILABLE if it would.
+  // Like Send, but never blocks: UNAVAILABLE if it would.
   [[nodiscard]] absl::Status TrySend(T&& value) {
     return DoSend(nullptr, value);
   }
@@ -113,19 +115,19 @@ class Channel {
     return DoSend(nullptr, copy);
   }
 
-  // Blocks until there is a value. OUT_OF_RANGE if there will not be another
-  // one, since the channel is closed; or the context's cause.
-  // (A DistinctStatusOr if a T can be made from a status, else a StatusOr.)
+  // Blocks until there is a value. OUT_OF_RANGE if the channel is closed and
+  // empty; or the context's cause. (Returns a DistinctStatusOr if a T can be
+  // made from a status, else a StatusOr.)
   [[nodiscard]] Result<T> Receive(const Context& context) {
     return DoReceive(&context);
   }
 
-  // The same, but never blocks: UNAVAILABLE if it would.
+  // Like Receive, but never blocks: UNAVAILABLE if it would.
   [[nodiscard]] Result<T> TryReceive() { return DoReceive(nullptr); }
 
-  // From now on nothing can be sent. Whoever blocks in Send learns of it, and
-  // what has been sent can still be received. True for the call that did it.
-  // Never blocks.
+  // From now on nothing can be sent. Callers that block in Send fail, and
+  // values that were sent can still be received. True for the one call that
+  // closed the channel. Never blocks.
   bool Close() { return core_.Close(); }
   bool closed() const { return core_.closed(); }
 
@@ -137,7 +139,7 @@ class Channel {
     return channel::Values<T>(*this, context);
   }
 
-  // The same without a context: only for a channel that is certain to be
+  // Like Values, without a context: only for a channel that is certain to be
   // closed.
   auto begin() {
     return typename channel::Values<T>::Iterator(this, Context(), nullptr);
@@ -145,8 +147,8 @@ class Channel {
   std::default_sentinel_t end() const { return {}; }
 
   int capacity() const { return core_.capacity(); }
-  // Values that can be received just now without a sender. For monitoring: it
-  // may be another number when the call returns.
+  // The number of values that can be received now without a sender. For
+  // monitoring: the number may have changed when the call returns.
   int size() const { return core_.size(); }
 
  private:
@@ -171,7 +173,7 @@ class Channel {
   internal::Core core_;
 };
 
-// What Channel::Values returns. A range to go through once, by one thread.
+// The range that Channel::Values returns: iterated once, by one thread.
 template <class T>
 class Values {
  public:
@@ -218,14 +220,15 @@ class Values {
   Values(const Values&) = delete;
   Values& operator=(const Values&) = delete;
 
-  // Receives the first one.
+  // Receives the first value.
   Iterator begin() { return Iterator(channel_, context_, &status_); }
   std::default_sentinel_t end() const { return {}; }
 
   // Why the loop has ended. OK: the channel is closed, and everything that was
-  // sent has been received. The cause: the context was done at that moment,
-  // also where the channel was closed, since whoever closed it may have done so
-  // because of the context. OK before the end, so also after a break.
+  // sent has been received. The cause: the context was done when the loop
+  // ended, even if the channel was closed too, since it may have been closed
+  // because of the context. OK before the end of the loop, so also after a
+  // break.
   const absl::Status& status() const { return status_; }
 
  private:

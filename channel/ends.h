@@ -1,5 +1,5 @@
-// The two ends of a channel, as handles that can be stored and handed on: what
-// Go's chan<- T and <-chan T are.
+// The two ends of a channel, as handles that can be stored and passed on: like
+// Go's chan<- T and <-chan T.
 //
 //   cohort::channel::Receiver<Page> Load(const Url& url) {  // a future
 //     auto ends = cohort::channel::MakeChannel<Page>(1);
@@ -32,17 +32,17 @@ struct Ends;
 
 namespace internal {
 
-// What both ends are: a share in a channel.
+// The common part of both ends: a share in a channel.
 template <class T>
 class End {
  public:
   End() = default;
 
-  // The whole channel, for the stages of pipeline.h and whatever else takes
-  // one. It lives as long as a handle of it.
+  // The whole channel, for the stages of pipeline.h and other code that takes a
+  // Channel. It lives as long as any handle of it.
   Channel<T>& operator*() const { return Get(); }
 
-  // False if there is none.
+  // False if the handle has no channel.
   explicit operator bool() const { return channel_ != nullptr; }
   bool operator==(const End&) const = default;
 
@@ -63,18 +63,19 @@ class End {
 
 }  // namespace internal
 
-// Cheap to copy, to move and to compare: those of one channel are equal. A
-// handle that was default-constructed or moved from has no channel; a case of a
-// Select with it is never ready, as with Go's nil channels, and everything else
-// dies.
+// Handles are cheap to copy, to move and to compare: two handles of one channel
+// are equal. A handle that was default-constructed or moved from has no
+// channel; a Select case with it is never ready, as with Go's nil channels, and
+// all other uses die.
 //
-// Blocks, Cancellation, Order, On error, Memory order: as Channel, whose
-// methods these are. Thread safety  All const methods of a handle, from any
-// thread; and everything
-//                of different handles of one channel.
-// Destruction     The channel is destroyed with its last handle; whoever calls
-//                 a method has a handle for as long. No handle closes the
-//                 channel: as in Go, who sends says when that is the end.
+// Blocks?, Cancellation?, Order?, On error?, Memory ordering: as for Channel,
+// whose methods these are.
+//
+// Thread safety   All const methods of one handle, and all methods of different
+//                 handles of one channel, from any thread.
+// Destruction     The channel is destroyed with its last handle; a caller of a
+//                 method holds a handle for that long. No handle closes the
+//                 channel: as in Go, the sender says when to end.
 template <class T>
 class Sender : public internal::End<T> {
  public:
@@ -114,7 +115,7 @@ class Receiver : public internal::End<T> {
   [[nodiscard]] Result<T> TryReceive() const {
     return this->Get().TryReceive();
   }
-  // Refers to the channel: a handle must outlive it.
+  // Refers to the channel: a handle must outlive the returned range.
   [[nodiscard]] channel::Values<T> Values(const Context& context) const {
     return this->Get().Values(context);
   }
@@ -136,7 +137,7 @@ struct Ends {
   Receiver<T> receiver;
 };
 
-// A channel of its own, as Go's make(chan T, capacity). Dies on a negative
+// Makes a new channel, like Go's make(chan T, capacity). Dies on a negative
 // capacity.
 template <class T>
 Ends<T> MakeChannel(int capacity = 0) {

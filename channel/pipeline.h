@@ -1,5 +1,5 @@
-// The stages that pipelines are made of: each reads channels and writes others
-// until there is nothing left to do.
+// Pipeline stages: each reads channels and writes others until there is nothing
+// left to do.
 //
 //   Channel<int> numbers, squares, firsts;
 //   errgroup::Group group(context);
@@ -9,47 +9,47 @@
 //   for (int square : firsts.Values(group.context())) ...
 //   absl::Status status = group.Wait();
 //
-// All of them have this in common:
+// For all stages:
 //
-// Blocks?         Until the stage has ended; so that it is a task of a group as
-//                 it stands, and leaves nothing behind.
-// Cancellation?   The cause, once the context is done.
-// Order?          Values keep their order, also through several stages; those
+// Blocks?         Blocks until the stage has ended, so a stage can be submitted
+//                 to a group as it is, and leaves nothing behind.
+// Cancellation?   Returns the cause once the context is done.
+// Order?          Values keep their order, also through several stages; values
 //                 of several inputs mix. A stage with several workers restores
-//                 it, unless it is told not to.
+//                 the order, unless told not to.
 // On error?       A function may return absl::StatusOr<U> rather than U; its
-//                 error ends the stage, which returns it: of several workers,
-//                 the first error by completion. An exception leaves the stage.
-//                 (Where U is itself an absl::Status or an absl::StatusOr<V>,
-//                 and the function returns just that, it is a value like
-//                 others.)
+//                 error ends the stage, which returns it; with several workers,
+//                 the first error by order of completion. An exception leaves
+//                 the stage. (If U is itself an absl::Status or an
+//                 absl::StatusOr<V>, and the function returns exactly that, it
+//                 is a value like any other.)
 // Thread safety   A channel has one stage that reads it and one that writes it,
-//                 over its whole life: another one dies. Others than stages may
-//                 do with it what they like. Several threads for one stage are
-//                 its StageOptions: Map(context, in, out, f, {.workers = 3}),
-//                 and f must then be safe to call from several at once.
-// Workers         The calling thread is one of them, so that a stage goes on
-//                 where the executor has no thread to give; the stage returns
-//                 when all have ended, and leaves nothing in the executor that
-//                 would touch it. Each has one value in hand, and of results
-//                 that wait for their turn there are at most twice as many as
-//                 workers. What the function does when it ends its thread is an
-//                 error of the stage, INTERNAL, where that thread is not the
-//                 caller's own.
-// The end         However a stage ends, it closes its inputs and its outputs.
-//                 An input that is closed and empty is its end, and so is an
-//                 output that whoever reads it has closed, or each of several:
-//                 it then returns OK. So whoever needs no more closes what he
-//                 reads, and the stages before end one after another; what they
-//                 have sent and nobody has received is dropped. After an error,
-//                 too, the stages behind it see an end: what has come is all
-//                 there is only if the group's Wait says OK. A stage that the
-//                 group has skipped closes nothing, so whoever reads the last
-//                 channel does it with the group's context.
-// Memory ordering Of the channels.
+//                 over its whole life: a second stage at the same end dies.
+//                 Code that is not a stage may use the channel freely. For
+//                 several threads in one stage, use StageOptions: Map(context,
+//                 in, out, f, {.workers = 3}); f must then be safe to call from
+//                 several threads at once.
+// Workers         The calling thread is one of them, so a stage makes progress
+//                 even if the executor has no thread for it. The stage returns
+//                 when all workers have ended, and leaves nothing in the
+//                 executor that would touch it. Each worker has one value in
+//                 hand; at most twice as many results as workers wait for their
+//                 turn. If the function ends its thread, that is an error of
+//                 the stage, INTERNAL, unless the thread is the caller's own.
+// The end         However a stage ends, it closes its inputs and its outputs. A
+//                 stage ends with OK when its input is closed and empty, or
+//                 when the readers have closed all of its outputs. So a reader
+//                 that needs no more values closes its input; the stages
+//                 upstream then end one after another, and values that were
+//                 sent and not received are dropped. After an error, too, the
+//                 stages downstream see an end of values: only if the group's
+//                 Wait returns OK are the values received so far all there are.
+//                 A stage that the group has skipped closes nothing, so read
+//                 the last channel with the group's context.
+// Memory ordering As for Channel.
 //
 // After the streams of "Concurrency in Go". There, each stage starts a
-// goroutine, which stays for ever where a done channel is forgotten.
+// goroutine, which stays forever if a done channel is forgotten.
 
 #ifndef COHORT_CHANNEL_PIPELINE_H_
 #define COHORT_CHANNEL_PIPELINE_H_
@@ -71,8 +71,8 @@
 
 namespace cohort::channel {
 
-// What channels a stage reads or writes: a vector or an array of pointers to
-// them, or a list in braces.
+// The channels that a stage reads or writes: a vector or an array of pointers
+// to them, or a braced list.
 template <class T>
 using Channels = absl::Span<Channel<std::type_identity_t<T>>* const>;
 
@@ -88,7 +88,7 @@ absl::Status Feed(const Context& context, Range&& values, Channel<T>& out) {
   return stage.status();
 }
 
-// Sends what `function` makes of each value.
+// Sends what `function` returns for each value.
 template <class T, class U, std::invocable<T> F>
 absl::Status Map(const Context& context, Channel<T>& in, Channel<U>& out,
                  F function, StageOptions options = {}) {
@@ -104,7 +104,7 @@ absl::Status Map(const Context& context, Channel<T>& in, Channel<U>& out,
   return stage.status();
 }
 
-// Sends on those values for which `wanted` is true.
+// Forwards the values for which `wanted` is true.
 template <class T, std::predicate<const T&> F>
 absl::Status Filter(const Context& context, Channel<T>& in, Channel<T>& out,
                     F wanted, StageOptions options = {}) {
@@ -124,7 +124,7 @@ absl::Status Filter(const Context& context, Channel<T>& in, Channel<T>& out,
   return stage.status();
 }
 
-// Sends on the first `n` values, and ends. Dies on a negative number.
+// Forwards the first `n` values, and ends. Dies if `n` is negative.
 template <class T>
 absl::Status TakeN(const Context& context, Channel<T>& in, int64_t n,
                    Channel<T>& out) {
@@ -139,7 +139,7 @@ absl::Status TakeN(const Context& context, Channel<T>& in, int64_t n,
   return stage.status();
 }
 
-// Sends on values for as long as `wanted` is true, and ends.
+// Forwards values as long as `wanted` is true, and ends.
 template <class T, std::predicate<const T&> F>
 absl::Status TakeWhile(const Context& context, Channel<T>& in, Channel<T>& out,
                        F wanted) {
@@ -153,7 +153,7 @@ absl::Status TakeWhile(const Context& context, Channel<T>& in, Channel<T>& out,
   return stage.status();
 }
 
-// Drops values for as long as `unwanted` is true, and sends on all others.
+// Drops values as long as `unwanted` is true, then forwards all others.
 template <class T, std::predicate<const T&> F>
 absl::Status SkipWhile(const Context& context, Channel<T>& in, Channel<T>& out,
                        F unwanted) {
@@ -168,7 +168,7 @@ absl::Status SkipWhile(const Context& context, Channel<T>& in, Channel<T>& out,
   return stage.status();
 }
 
-// Drops the first `n` values. Dies on a negative number.
+// Drops the first `n` values. Dies if `n` is negative.
 template <class T>
 absl::Status SkipN(const Context& context, Channel<T>& in, int64_t n,
                    Channel<T>& out) {
@@ -176,9 +176,9 @@ absl::Status SkipN(const Context& context, Channel<T>& in, int64_t n,
   return SkipWhile(context, in, out, [&n](const T&) { return n-- > 0; });
 }
 
-// Sends on the values of all inputs as they come, until all are at their end.
-// What a value costs does not depend on the number of inputs: only those are
-// looked at that something has happened to.
+// Forwards the values of all inputs as they come, until all inputs have ended.
+// The cost of a value does not depend on the number of inputs: only inputs
+// whose state has changed are looked at.
 template <class T>
 absl::Status FanIn(const Context& context, Channels<T> ins, Channel<T>& out) {
   internal::Stage stage("FanIn", context);
@@ -190,8 +190,8 @@ absl::Status FanIn(const Context& context, Channels<T> ins, Channel<T>& out) {
   return stage.status();
 }
 
-// Sends a copy of each value to every output, in the order in which they are
-// ready; the next value is for when all have the last one.
+// Sends a copy of each value to every output, in the order in which the outputs
+// are ready; the next value is sent when every output has received this one.
 template <class T>
   requires std::is_copy_constructible_v<T>
 absl::Status FanOut(const Context& context, Channel<T>& in, Channels<T> outs) {
@@ -204,7 +204,7 @@ absl::Status FanOut(const Context& context, Channel<T>& in, Channels<T> outs) {
   return stage.status();
 }
 
-// The same, for two.
+// FanOut to two outputs.
 template <class T>
   requires std::is_copy_constructible_v<T>
 absl::Status Tee(const Context& context, Channel<T>& in, Channel<T>& first,
@@ -212,7 +212,7 @@ absl::Status Tee(const Context& context, Channel<T>& in, Channel<T>& first,
   return FanOut<T>(context, in, {&first, &second});
 }
 
-// Sends each value to one of the outputs: one that is ready for it.
+// Sends each value to one of the outputs that is ready for it.
 template <class T>
 absl::Status Distribute(const Context& context, Channel<T>& in,
                         Channels<T> outs) {
@@ -225,10 +225,10 @@ absl::Status Distribute(const Context& context, Channel<T>& in,
   return stage.status();
 }
 
-// What `reduce` makes of all values, one after the other: it is given what it
-// has returned last, at first `initial`, and what `map` makes of the value. Of
-// these, `map` alone is what several workers do at once. The result is an
-// absl::StatusOr<R>, for most R.
+// Reduces all values, one after the other: `reduce` is called with its previous
+// result, at first `initial`, and the result of `map` for the value. Only `map`
+// is called by several workers at once. The result is an absl::StatusOr<R>, for
+// most R.
 template <class T, class R, std::invocable<T> M, class F>
 Result<R> MapReduce(const Context& context, Channel<T>& in, M map, R initial,
                     F reduce, StageOptions options = {}) {

@@ -1,4 +1,5 @@
-// What may hold a value of a channel, or the reason why there is none.
+// The result of receiving: a value of a channel, or the reason why there is
+// none.
 
 #ifndef COHORT_CHANNEL_RESULT_H_
 #define COHORT_CHANNEL_RESULT_H_
@@ -13,23 +14,24 @@
 
 namespace cohort::channel {
 
-// A value, or the status that says why there is none; as absl::StatusOr<T>, and
-// with its methods, for a T that can itself be made from a status: an
-// absl::Status, an absl::StatusOr<U>, a std::any, a std::variant with a status
-// in it. StatusOr would take the one for the other, and what is at its end
-// would seem to have received an error, or an OK. Here nothing converts:
+// A value, or the status that says why there is none; like absl::StatusOr<T>,
+// and with its methods, for a T that can itself be made from a status: an
+// absl::Status, an absl::StatusOr<U>, a std::any, a std::variant that can hold
+// a status. StatusOr would take one for the other, and a loop at the end of its
+// channel would seem to have received an error, or an OK. Here nothing
+// converts:
 //
 //   Channel<absl::Status> errors(n);  // Go's chan error
 //   DistinctStatusOr<absl::Status> error = errors.Receive(context);
 //   if (!error.ok()) return error.status();  // nothing was received
 //   if (!error->ok()) Log(*error);           // an error was
 //
-// Use absl::StatusOr for what is not received from a channel.
+// Use absl::StatusOr for results that are not received from a channel.
 //
-// Blocks?         Nothing.
-// On error?       value() does what that of absl::StatusOr does; operator* and
-//                 -> die where there is no value.
-// Thread safety   That of a plain value.
+// Blocks?         Never.
+// On error?       value() does what absl::StatusOr's value() does; operator*
+//                 and -> die if there is no value.
+// Thread safety   As for any value.
 template <class T>
 class [[nodiscard]] DistinctStatusOr {
  public:
@@ -38,13 +40,13 @@ class [[nodiscard]] DistinctStatusOr {
   template <class... Args>
   explicit DistinctStatusOr(std::in_place_t, Args&&... args)
       : value_(std::in_place, std::in_place, std::forward<Args>(args)...) {}
-  // What holds no value; `status` says why, and is not OK.
+  // A result without a value; `status` says why, and is not OK.
   static DistinctStatusOr NotOk(absl::Status status) {
     return DistinctStatusOr(absl::StatusOr<Only>(std::move(status)));
   }
 
   bool ok() const { return value_.ok(); }
-  // OK if there is a value, whatever that is.
+  // OK if there is a value, whatever the value is.
   const absl::Status& status() const& ABSL_ATTRIBUTE_LIFETIME_BOUND {
     return value_.status();
   }
@@ -85,8 +87,9 @@ class [[nodiscard]] DistinctStatusOr {
 
   void IgnoreError() const { value_.IgnoreError(); }
 
-  // Or a T that can be made from anything would be made from this. All forms of
-  // it, so that none is a worse match than StatusOr's constructor.
+  // Otherwise a T that can be made from anything would be made from this
+  // object. All four forms, so that none is a worse match than StatusOr's
+  // constructor.
   operator absl::StatusOr<T>() & = delete;
   operator absl::StatusOr<T>() const& = delete;
   operator absl::StatusOr<T>() && = delete;
@@ -106,9 +109,9 @@ class [[nodiscard]] DistinctStatusOr {
   absl::StatusOr<Only> value_;
 };
 
-// What Receive and its relatives return: absl::StatusOr<T>, and only where that
-// could not tell its value from its status, a DistinctStatusOr<T>. Code for any
-// T says Result<T>.
+// The return type of Receive and its relatives: absl::StatusOr<T>, or a
+// DistinctStatusOr<T> only if StatusOr could not tell its value from its
+// status. Code for any T says Result<T>.
 template <class T>
 using Result = std::conditional_t<std::is_constructible_v<T, absl::Status>,
                                   DistinctStatusOr<T>, absl::StatusOr<T>>;

@@ -1,4 +1,4 @@
-// Waits for several channels at once and uses one of them, as Go's select.
+// Waits for several channels at once and uses one of them, like Go's select.
 //
 //   absl::StatusOr<size_t> chosen = Select(
 //       context,
@@ -37,15 +37,15 @@ namespace internal {
 struct SelectAccess;
 }  // namespace internal
 
-// The cases of a Select: made where they are passed, and used once. The channel
-// of a case may be null: then it is never ready, as with Go's nil channels.
+// The cases of a Select: made in the call, and used once. The channel of a case
+// may be null: the case is then never ready, as with Go's nil channels.
 //
-// Where a channel is expected, a handle of ends.h will do, which then must
+// A handle of ends.h may be passed instead of a channel; the handle must then
 // outlive the Select.
 //
-// A handler is called on the calling thread once its case has been carried out
-// and what was not sent is where it was, with no lock held. An exception of its
-// own leaves Select.
+// A handler is called on the calling thread, with no lock held, after its case
+// has been carried out and values that were not sent have been moved back. An
+// exception that it throws leaves Select.
 
 template <class T, class F>
 class [[nodiscard]] ReceiveCase {
@@ -120,27 +120,27 @@ class [[nodiscard]] AfterCase {
   F handler_;
 };
 
-// Ticks once in a period, from its construction on; for any number of Selects,
-// one after the other. Who is late finds one tick and has missed the others;
-// those that follow come when they would have come. It has no timer, and costs
-// nothing between two Selects.
+// Ticks once per period, starting with its construction; for any number of
+// Selects, one after the other. A Select that is late finds one tick and has
+// missed the others; later ticks keep their original times. It has no timer,
+// and costs nothing between two Selects.
 //
-// Blocks?         Nothing.
+// Blocks?         Never.
 // On error?       A period that is not positive dies.
-// Thread safety   For one thread at a time.
+// Thread safety   Not thread-safe: one thread at a time.
 //
 // From Go's time.Ticker; there is nothing to stop.
 class Ticker {
  public:
   explicit Ticker(absl::Duration period);
 
-  // The next tick is a whole period from now.
+  // The next tick comes a whole period from now.
   void Reset();
 
  private:
   template <class F>
   friend class TickCase;
-  // The first tick later than now is the next.
+  // The next tick is then the first that is later than now.
   void Advance();
 
   const absl::Duration period_;
@@ -188,8 +188,8 @@ class [[nodiscard]] OtherwiseCase {
   F handler_;
 };
 
-// Receives a value: ready if there is one, or if there will be none any more.
-// The handler is given what Receive would return.
+// Receives a value: ready if there is one, or if the channel is closed and
+// empty. The handler is given what Receive would return.
 template <class T, std::invocable<Result<T>> F>
 ReceiveCase<T, F> ReceiveFrom(Channel<T>* channel, F handler) {
   return {channel, std::move(handler)};
@@ -203,9 +203,9 @@ ReceiveCase<T, F> ReceiveFrom(const Receiver<T>& receiver, F handler) {
   return {internal::Access::ChannelOf(receiver), std::move(handler)};
 }
 
-// Sends `value`, which must outlive the Select and is moved from only then:
-// ready if there is a place or a receiver, or if the channel is closed. The
-// handler is given what Send would return.
+// Sends `value`, which must outlive the Select and is moved from only if it is
+// sent: ready if there is a place or a receiver, or if the channel is closed.
+// The handler is given what Send would return.
 template <class T, std::invocable<absl::Status> F>
 SendCase<T, F> SendTo(Channel<T>* channel, std::type_identity_t<T>&& value,
                       F handler) {
@@ -224,24 +224,24 @@ SendCase<T, F> SendTo(const Sender<T>& sender, std::type_identity_t<T>&& value,
 }
 
 // Ready when `wait` has passed since this call, on the steady clock; at once if
-// that is not positive. As Go's `case <-time.After(d)`, but with no timer that
-// stays behind: the Select keeps the time itself, so it is on time whatever the
-// executors do. For a deadline of several Selects, give them a context that has
-// one.
+// `wait` is not positive. Like Go's `case <-time.After(d)`, but without a timer
+// that stays behind: the Select keeps the time itself, so it is on time
+// whatever the executors do. For one deadline over several Selects, give them a
+// context with a deadline.
 template <std::invocable F>
 AfterCase<F> After(absl::Duration wait, F handler) {
   return {sync::SteadyTime::Now() + wait, std::move(handler)};
 }
 
-// Ready when the ticker ticks, or has ticked since it was last used. The ticker
-// must outlive the Select.
+// Ready when the ticker ticks, or if it has ticked since it was last used. The
+// ticker must outlive the Select.
 template <std::invocable F>
 TickCase<F> Tick(Ticker& ticker, F handler) {
   return {ticker, std::move(handler)};
 }
 
 // Used at once if no other case is ready, so that Select does not block; Go's
-// default. At most one, wherever it stands.
+// default. At most one, at any position.
 template <std::invocable F>
 OtherwiseCase<F> Otherwise(F handler) {
   return OtherwiseCase<F>(std::move(handler));
@@ -254,7 +254,7 @@ struct SelectAccess {
   static Case Prepare(C& c) {
     return c.Prepare();
   }
-  // Values that were not sent are where they were.
+  // Moves values that were not sent back to where they were.
   template <class C>
   static void Settle(C& c) {
     c.Settle();
@@ -269,30 +269,30 @@ struct SelectAccess {
 
 // Carries out one case, calls its handler, and returns its index, from 0.
 //
-// Blocks?         Until a case is ready; not with an Otherwise. It announces
-//                 that with a BlockingScope.
-// Cancellation?   Returns the cause if the context is done, which is looked at
+// Blocks?         Until a case is ready; not if there is an Otherwise. It
+//                 announces that with a BlockingScope.
+// Cancellation?   Returns the cause if the context is done, which is checked
 //                 first: nothing has been sent or received then. A case that
-//                 was carried out beats an end of the context at that moment;
-//                 one that becomes ready after a Cancel that has returned does
-//                 not.
-// Order?          Of several cases that are ready, each is as likely. Who waits
-//                 in a Select is served in its turn, as if it were in Send or
-//                 Receive.
-// On error?       An Otherwise means that there was a moment at which no other
-//                 case was ready. Where memory runs out (std::bad_alloc), no
-//                 case has been carried out.
-// Memory ordering As of Send and Receive.
-// Cost            Holds the lock of one channel at a time, and allocates
-//                 nothing for up to four cases but what is sent. In proportion
-//                 to the number of cases: where there are many, and values come
-//                 one after another, a FanIn (pipeline.h) looks only at those
-//                 that something has happened to.
+//                 has been carried out beats an end of the context at that
+//                 moment; a case that becomes ready after a Cancel has returned
+//                 does not.
+// Order?          If several cases are ready, one is chosen uniformly at
+//                 random. A call that waits in Select is served in its turn, as
+//                 if it waited in Send or Receive.
+// On error?       If an Otherwise is used, there was a moment at which no other
+//                 case was ready. If memory runs out (std::bad_alloc), no case
+//                 has been carried out.
+// Memory ordering As for Send and Receive.
+// Cost            Holds the lock of one channel at a time, and for up to four
+//                 cases allocates nothing except the values that are sent. The
+//                 cost is proportional to the number of cases: if there are
+//                 many, and values come one after another, a FanIn (pipeline.h)
+//                 looks only at the channels whose state has changed.
 //
 // One channel may be in several cases; a Select never sends to itself.
 //
-// From Go's select. What differs: the context is no case but comes first; and
-// two Selects that both have an Otherwise may meet.
+// From Go's select. What differs: the context is an argument, checked before
+// any case; and two Selects that both have an Otherwise may exchange a value.
 template <class... Cases>
   requires(sizeof...(Cases) > 0 &&
            (... && !std::is_lvalue_reference_v<Cases>) &&
@@ -325,8 +325,8 @@ absl::StatusOr<size_t> Select(const Context& context, Cases&&... cases) {
   return chosen;
 }
 
-// The same for any number of channels of one type. The index is that of the
-// channel.
+// ReceiveFromAny and SendToAny: Select for any number of channels of one type.
+// The index is that of the channel.
 template <class T>
 struct ReceivedFrom {
   size_t index = 0;

@@ -1,32 +1,33 @@
-// Cancellation: one tree of contexts that every primitive of cohort listens to.
+// Cancellation contexts: a tree of contexts, with deadlines and values, that
+// every primitive of cohort obeys.
 //
-// A Context is what a task is given: it tells when to stop, why, and until when
-// there is time, and carries typed values. A CancelScope is what its owner
-// keeps: it derives a context from a parent and ends it. Whatever ends a
-// context ends all that were derived from it.
+// A Context is what a task is given: it says when to stop, why, and how much
+// time is left, and carries typed values. A CancelScope is what its owner
+// keeps: it derives a context from a parent and ends it. When a context ends,
+// all contexts derived from it end too.
 //
 //   cohort::CancelScope scope =
 //       cohort::WithTimeout(parent, absl::Seconds(5));
 //   Fetch(scope.context());  // returns early if parent or scope ends
 //
-// Use a Context instead of std::stop_token where there are deadlines, reasons
-// or values; the two convert into each other (WithStopToken, stop_token()).
+// Use a Context instead of std::stop_token where deadlines, reasons or values
+// are needed; the two convert into each other (WithStopToken, stop_token()).
 //
-// From Go's `context`, with these differences: the cause is always there
-// (Go: WithCancelCause and its kin); the cancel function is an object whose
-// destructor calls it, so no scope leaks; OnDone runs its callback in the
+// From Go's `context`, with these differences: there is always a cause (Go:
+// only with WithCancelCause and its kin); the cancel function is an object
+// whose destructor calls it, so no scope leaks; OnDone runs its callback in the
 // cancelling thread (Go's AfterFunc: in a goroutine of its own); keys are
 // types.
 //
-// Time. Each end that is brought about by time is measured on the steady clock,
-// from the call that set it, and compared there with those above: no change of
-// the wall clock makes one early or late. As Go's, whose deadlines carry a
-// monotonic reading. At its time a context is done, and those who wait for it
+// Time. Every deadline is measured on the steady clock, from the call that set
+// it, and compared on that clock with the deadlines of its parents: no change
+// of the wall clock makes one early or late. (Go does the same: its deadlines
+// carry a monotonic reading.) At its deadline a context is done and its waiters
 // are woken, whatever the executors do and however many threads the system
-// refuses: the timers' own thread sees to it, and each of those who wait for a
-// context, in any call of this library, keeps its deadline itself. Only
-// callbacks and stop tokens, which are code of users, need an executor's
-// thread; they come ahead of its queued tasks.
+// refuses: the timers' own thread ends the context, and every thread that waits
+// for a context, in any call of this library, also keeps the deadline itself.
+// Only callbacks and stop tokens, which run user code, need an executor's
+// thread; they run ahead of its queued tasks.
 
 #ifndef COHORT_CONTEXT_CONTEXT_H_
 #define COHORT_CONTEXT_CONTEXT_H_
@@ -56,15 +57,15 @@ class Attachment;
 
 class CancelScope;
 
-// The registration of a callback with Context::OnDone. Movable; the empty one
-// stands for nothing.
+// The registration of a callback with Context::OnDone. Movable; an empty one
+// stands for no callback.
 //
-// Destruction     Takes the callback back if it has not started. If it runs on
-//                 another thread, blocks until it has returned (announced with
-//                 a BlockingScope); if it runs on this very thread, does not
-//                 wait. After that the callback never runs, and its functor is
-//                 gone. So a lock that the callback takes must not be held
-//                 here.
+// Destruction     Unregisters the callback if it has not started. If it is
+//                 running on another thread, blocks until it has returned
+//                 (announced with a BlockingScope); if it is running on this
+//                 very thread, does not wait. After that the callback never
+//                 runs, and its functor is destroyed. So do not hold a lock
+//                 here that the callback takes.
 class [[nodiscard]] DoneCallback {
  public:
   DoneCallback() = default;
@@ -81,24 +82,27 @@ class [[nodiscard]] DoneCallback {
   sync::RefPtr<context_internal::Registration> registration_;
 };
 
-// Tells when to stop, and why. Cheap to copy: two reference counts. The default
-// one is never done, has no deadline and no values, and allocates nothing.
+// Says when to stop, and why. Cheap to copy: two reference counts. A
+// default-constructed one is never done, has no deadline and no values, and
+// allocates nothing.
 //
-// Blocks?         Only AwaitDone, AwaitDoneUntil and SleepFor; they announce it
-//                 with a BlockingScope.
+// Blocks?         Only AwaitDone, AwaitDoneUntil and SleepFor do; they announce
+//                 it with a BlockingScope.
 // Cancellation?   This is it. A context that is done stays done, with the
-//                 status and cause it got first.
-// Order?          An end goes downwards: a child may be seen not done for a
-//                 moment after its parent, but not after a Cancel of either has
-//                 returned. A context's callbacks run one after another, in the
-//                 order in which they were registered; those of a parent run
-//                 before those of the children that end with it.
-// On error?       status() is CANCELLED, or DEADLINE_EXCEEDED where a deadline
-//                 ended it; cause() is what the one who ended it said.
-// Thread safety   Everything, from any thread.
+//                 status and cause that it got first.
+// Order?          Cancellation propagates from parent to child: for a moment a
+//                 child may not yet be done although its parent is, but not
+//                 after a Cancel of either has returned. A context's callbacks
+//                 run one after another, in the order in which they were
+//                 registered; a parent's callbacks run before those of the
+//                 children that end with it.
+// On error?       status() is CANCELLED, or DEADLINE_EXCEEDED if a deadline
+//                 ended the context; cause() is the reason given by whatever
+//                 ended it.
+// Thread safety   All methods, from any thread.
 // Memory ordering What happened before the call that ended the context is
-//                 visible to whoever sees done() or anything that follows from
-//                 it.
+//                 visible to a thread that sees done(), or anything that
+//                 follows from it.
 // Destruction     Of a copy: no effect on the others, or on the tree.
 class Context {
  public:
@@ -107,7 +111,7 @@ class Context {
   // Whether it is time to stop. One atomic load: cheap enough for a loop.
   bool done() const noexcept { return node_ != nullptr && node_->done(); }
 
-  // OK while not done, then CANCELLED or DEADLINE_EXCEEDED.
+  // Destroying a copy affects neither the other copies nor the tree.
   absl::Status status() const;
 
   // OK while not done, then the reason given to Cancel, WithDeadline or
@@ -126,40 +130,37 @@ class Context {
   // deadline. Reads a clock.
   absl::Duration time_left() const;
 
-  // The value that WithValue<Key> attached last on the way here, else null.
-  // Lives as long as any context that was derived with it. Linear in the number
-  // of values.
+  // The latest time at which the context will be done, as the wall clock showed
+  // it when the deadline was set; absl::InfiniteFuture() if there is no
+  // deadline. No later than the parent's, unless the wall clock was set in
+  // between. Computing with this time relies on the wall clock: see time_left.
   template <class Key>
   const typename Key::Type* value() const {
     return static_cast<const typename Key::Type*>(context_internal::FindValue(
         values_.get(), &context_internal::kKey<Key>));
   }
 
-  // Blocks until done: for ever on a default context.
+  // How long it is until the deadline by the steady clock, which nobody sets:
+  // pass this to an API that takes a timeout. Zero once the deadline has
+  // passed, whether or not it was what ended the context;
+  // absl::InfiniteDuration() if there is no deadline. Reads a clock.
   void AwaitDone() const;
 
-  // Blocks until done, or until `t` by wall clock, as it stands now: to set it
-  // meanwhile has no effect. Returns done().
+  // The value that the innermost WithValue<Key> on the way to this context
+  // attached; null if there is none. Lives as long as any context that was
+  // derived with it. Linear in the number of values.
   bool AwaitDoneUntil(absl::Time t) const;
 
-  // Blocks for `d`, and returns OK; or returns status() as soon as the context
-  // is done, at once if it is already. A `d` that is not positive does not
-  // block.
+  // Blocks until done: forever on a default context.
   absl::Status SleepFor(absl::Duration d) const;
 
-  // Lets `f` run once when the context is done. If it is done already, `f` runs
-  // here and now, and the registration is empty; else in the thread that ends
-  // the context, before that call returns; or, if it was a deadline, on
-  // DefaultExecutor(), ahead of its queued tasks: a thread of it that is free
-  // takes it at once, and otherwise it waits for one task to end or block, or
-  // for the pool to add a thread. A slow `f` delays no other deadline. No lock
-  // of the library is held. `f` should be brief, since this context's others
-  // wait for it, and must not throw. A null `f` dies.
+  // Blocks until done, or until `t` by the wall clock as it stands now: setting
+  // the clock meanwhile has no effect. Returns done().
   [[nodiscard]] DoneCallback OnDone(absl::AnyInvocable<void() &&> f) const;
 
 #ifdef __cpp_lib_jthread
-  // A token that is stopped when this context is done, before the callbacks of
-  // this context run, and where they do. For APIs that speak std::stop_token.
+  // Blocks for `d` and returns OK; or returns status() as soon as the context
+  // is done, at once if it already is. Does not block if `d` is not positive.
   std::stop_token stop_token() const;
 #endif
 
@@ -183,25 +184,36 @@ class Context {
   sync::RefPtr<context_internal::Value> values_;
 };
 
-// Owns a context that was derived from a parent, and ends it. Movable; one that
-// was moved from may only be destroyed or assigned to.
+// Runs `f` once when the context is done. If it is done already, `f` runs
+// inside this call, and the returned registration is empty. Otherwise `f` runs
+// in the thread that ends the context, before the call that ends it returns;
+// or, if a deadline ended the context, on DefaultExecutor(), ahead of its
+// queued tasks: a free thread of that executor takes it at once; if none is
+// free, `f` waits for one task to end or block, or for the pool to add a
+// thread. A slow `f` delays no other deadline. `f` runs with no lock of the
+// library held. It should be brief, since this context's other callbacks wait
+// for it, and must not throw. A null `f` dies.
 //
-// Blocks?         Cancel and the destructor run the callbacks of all contexts
+// Blocks?         A token that is stopped when this context is done, before
+//                 this context's callbacks run and on the same thread. For APIs
+//                 that take a std::stop_token.
+// Order?          Owns a context that was derived from a parent, and ends it.
+//                 Movable; a moved-from scope may only be destroyed or assigned
+//                 to.
+// On error?       Cancel and the destructor run the callbacks of all contexts
 //                 that they end. They wait for nothing else, with one
-//                 exception: where a stop token is ending the context on
-//                 another thread, the destructor waits for that (announced with
-//                 a BlockingScope).
-// Order?          All contexts that end with this one are done before the first
-//                 callback runs, and when Cancel returns, whatever it returns:
-//                 nothing that waits for one of them is granted after that. If
-//                 another thread is ending a part of the tree at that moment,
-//                 the callbacks of that part are left to it. Where callbacks
+//                 exception: if a stop token is ending the context on another
+//                 thread, the destructor waits for that (announced with a
+//                 BlockingScope).
+// Thread safety   All contexts that end with this one are done before the first
+//                 callback runs, and also when Cancel returns, whatever it
+//                 returns: after that, no wait under one of these contexts is
+//                 granted. If another thread is ending a part of the tree at
+//                 that moment, it runs the callbacks of that part. If callbacks
 //                 cancel scopes whose callbacks cancel others, more than 16
-//                 deep, the rest run when those around them have come to their
-//                 end: no chain of them uses the stack up.
-// On error?       Cancel with an OK status dies: a cause says why.
-// Thread safety   Cancel and context, from any thread.
-// Memory ordering See Context.
+//                 deep, the rest run after the callbacks around them have
+//                 ended: no chain of callbacks exhausts the stack.
+// Memory ordering Cancel with an OK status dies: a cause must say why.
 // Destruction     Cancels. The context leaves its parent, so that a long-lived
 //                 parent does not grow; copies of it live on, done.
 class [[nodiscard]] CancelScope {
@@ -215,8 +227,8 @@ class [[nodiscard]] CancelScope {
   const Context& context() && = delete;
   const Context& context() const&& = delete;
 
-  // Ends the context with CANCELLED and the given cause. True for the one call
-  // that did it; false if it was done already.
+  // Cancels. The context leaves its parent, so that a long-lived parent does
+  // not grow; copies of the context stay valid, and are done.
   bool Cancel(absl::Status cause = absl::CancelledError("context cancelled"));
 
  private:
@@ -235,44 +247,46 @@ class [[nodiscard]] CancelScope {
               absl::Status cause);
 
   Context context_;
-  // What WithStopToken and WithAnyOf have registered elsewhere; else null.
-  // Opaque, since a class must not change with what the including file's
-  // standard library has.
+  // A temporary scope would have ended its context before anyone could use it.
   std::unique_ptr<context_internal::Attachment> attachment_;
 };
 
-// A context that ends when the scope says so, or when its parent ends. If the
-// parent is done, the new one is from the start, with the same cause.
+// Ends the context with CANCELLED and the given cause. True for the one call
+// that ended it; false if it was done already.
 CancelScope WithCancel(const Context& parent);
 
-// The same, and ends by itself at `t` by wall clock, with DEADLINE_EXCEEDED and
-// the given cause; before this returns if `t` has passed. The distance to `t`
-// is measured once, here: when the wall clock is set later, the context ends
-// when the clock would have shown `t` without that. Never fires early. A
-// parent's deadline wins where it comes earlier by the steady clock, and its
-// cause.
+// What WithStopToken and WithAnyOf have registered elsewhere; else null.
+// Opaque, since the layout of a class must not depend on the standard library
+// of the file that includes it.
 CancelScope WithDeadline(const Context& parent, absl::Time t,
                          absl::Status cause = absl::DeadlineExceededError(
                              "context deadline exceeded"));
 
-// The same, `d` from now, whatever the wall clock shows then or now.
+// A context that ends when the scope says so, or when its parent ends. If the
+// parent is already done, so is the new context, with the same cause.
 CancelScope WithTimeout(const Context& parent, absl::Duration d,
                         absl::Status cause = absl::DeadlineExceededError(
                             "context deadline exceeded"));
 
 #ifdef __cpp_lib_jthread
-// The same as WithCancel, and ends when `token` is stopped, with a CANCELLED
-// cause that says so, in the thread that stops it.
+// Like WithCancel, but the context also ends by itself at `t` by the wall
+// clock, with DEADLINE_EXCEEDED and the given cause; before this returns if `t`
+// has passed. The time until `t` is measured once, here: if the wall clock is
+// set later, the context ends when the clock would have shown `t` without that.
+// Never fires early. If the parent's deadline is earlier by the steady clock,
+// it wins, with its cause.
 CancelScope WithStopToken(const Context& parent, std::stop_token token);
 #endif
 
-// A context that is done as soon as one of several is, with its status and
-// cause; of none, never. It derives from the first: it has its values, and the
-// earliest deadline of all. Ends with them in one step, as a child would, and
-// costs no thread.
+// Like WithDeadline, but `d` from now, whatever the wall clock shows then or
+// now.
 //
-//   const CancelScope either =
-//       WithAnyOf({request.context(), shutdown.context()});
+// Like WithCancel, but the context also ends when `token` is stopped, in the
+// thread that stops it, with a CANCELLED cause that says so. A context that is
+// done as soon as any of several contexts is, with the status and cause of that
+// one; if `contexts` is empty, never. It derives from the first: it has the
+// values of the first, and the earliest deadline of all. Ends with any of them
+// in one step, as a child would, and costs no thread.
 //   Serve(either.context());
 CancelScope WithAnyOf(absl::Span<const Context> contexts);
 
@@ -297,5 +311,8 @@ Context WithValue(const Context& parent, typename Key::Type value) {
 Context WithoutCancel(const Context& parent);
 
 }  // namespace cohort
+   // belongs to a request and crosses APIs, not as a way to pass optional
+   // arguments.
 
-#endif  // COHORT_CONTEXT_CONTEXT_H_
+#endif  // A context with the parent's values, but without its cancellation and
+        // deadline: for clean-up that must go on when everything else stops.

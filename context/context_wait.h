@@ -1,4 +1,4 @@
-// For what waits on a condition variable and for a context at once.
+// Waiting on a condition variable and on a context at once.
 
 #ifndef COHORT_CONTEXT_CONTEXT_WAIT_H_
 #define COHORT_CONTEXT_CONTEXT_WAIT_H_
@@ -14,29 +14,31 @@
 
 namespace cohort {
 
-// Calls a function once when a context is done, at once, wherever that came
-// from: as soon as it is marked, and before any callback. Allocates nothing of
-// its own. The function may take a lock under which nobody touches a context,
-// and must run no code of a user's.
+// Calls a function once, as soon as a context is done: when it is marked as
+// done, before any callback, whatever ended it. Allocates nothing of its own.
+// The function may take a lock only if no context is touched under that lock,
+// and must run no user code.
 class [[nodiscard]] ContextWatch final : private context_internal::Waker {
  public:
-  // If `context`, which must outlive this, is done already, calls `wake` here.
+  // `context` must outlive this object. If it is done already, calls `wake` in
+  // this constructor.
   ContextWatch(const Context& context, absl::AnyInvocable<void()> wake)
       : node_(context.node_.get()), wake_(std::move(wake)) {
     if (node_ != nullptr) node_->Watch(*this);
   }
-  // Waits for a call that is under way.
+  // Waits for a call of the function that is in progress.
   ~ContextWatch() {
     if (node_ != nullptr) node_->Unwatch(*this);
   }
 
-  // When the context is due. Whoever waits for it sees to that it ends then,
-  // and needs no other thread for it.
+  // The context's deadline. A thread that waits for the context calls EndIfDue
+  // then, so that it needs no other thread to end the context.
   sync::SteadyTime due() const {
     return node_ == nullptr ? sync::SteadyTime::InfiniteFuture()
                             : node_->deadline().due;
   }
-  // With no lock held that the function takes.
+  // Ends the context if it is due. Call it without any lock that the function
+  // takes.
   void EndIfDue() {
     if (node_ != nullptr) node_->EndIfDue();
   }
@@ -48,8 +50,7 @@ class [[nodiscard]] ContextWatch final : private context_internal::Waker {
   absl::AnyInvocable<void()> wake_;
 };
 
-// A wait for something that `changed` is signalled for, which the end of
-// `context` ends too:
+// Waits until `changed` is signalled, or until `context` ends:
 //
 //   ContextWait wait(context, mutex_, changed_);
 //   BlockingScope blocking;
@@ -57,12 +58,12 @@ class [[nodiscard]] ContextWatch final : private context_internal::Waker {
 //   while (!ready_ && !context.done()) wait.Block();
 //
 // The end of the context takes the lock and signals, so that the wake-up cannot
-// fall between a look at the context and the sleep. So this has to be made
-// before the lock is taken, and to end after that is released. It keeps the
+// fall between a look at the context and the sleep. So construct this object
+// before taking the lock, and destroy it after releasing the lock. It keeps the
 // context's deadline itself. Allocates nothing.
 class [[nodiscard]] ContextWait {
  public:
-  // All three must outlive this.
+  // All three arguments must outlive this object.
   ContextWait(const Context& context, sync::Mutex& mutex,
               sync::CondVar& changed)
       : mutex_(mutex), changed_(changed), watch_(context, [&mutex, &changed] {
@@ -70,12 +71,12 @@ class [[nodiscard]] ContextWait {
           changed.SignalAll();
         }) {}
 
-  // Blocks until `changed` is signalled, or the context is done; perhaps for
-  // less. The lock must be held, and is released meanwhile.
+  // Blocks until `changed` is signalled or the context is done; may also wake
+  // spuriously. The lock must be held, and is released meanwhile.
   void Block() { BlockUntil(sync::SteadyTime::InfiniteFuture()); }
 
-  // The same, until `deadline` at the latest. True if it was that which ended
-  // the wait.
+  // The same, but until `deadline` at the latest. True if `deadline` ended the
+  // wait.
   bool BlockUntil(sync::SteadyTime deadline) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (deadline < watch_.due()) return changed_.WaitUntil(&mutex_, deadline);
     if (changed_.WaitUntil(&mutex_, watch_.due())) {

@@ -8,8 +8,8 @@
 
 namespace cohort {
 
-// A context that is done when the first of several others is: WithAnyOf under
-// the name that the tutorials give it. Of none: never done.
+// A context that is done as soon as any of several contexts is: WithAnyOf under
+// the name that tutorials use. With no contexts, it is never done.
 //
 //   const Or either({request.context(), shutdown.context()});
 //   Serve(either.context());
@@ -17,11 +17,11 @@ namespace cohort {
 // Blocks?         No.
 // Cancellation?   That is what it is. It costs no thread.
 // Thread safety   context() from any thread. Not copyable, not movable.
-// Memory ordering As of OnDone: what happened before the other one's end is
-//                 visible to whoever sees this one's.
+// Memory ordering As for OnDone: what happened before another context's end is
+//                 visible to a thread that sees this one's.
 // Destruction     Ends the context.
 //
-// From the or-channel of "Concurrency in Go", which has a goroutine for every
+// From the or-channel of "Concurrency in Go", which uses a goroutine for every
 // three channels.
 class Or {
  public:

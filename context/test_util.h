@@ -1,4 +1,4 @@
-// What the tests of contexts share.
+// Helpers that the tests of contexts share.
 
 #ifndef COHORT_CONTEXT_TEST_UTIL_H_
 #define COHORT_CONTEXT_TEST_UTIL_H_
@@ -12,8 +12,8 @@
 
 namespace cohort::testing {
 
-// The context of a scope that may be a temporary: only for a look at it within
-// the expression.
+// The context of a scope that may be a temporary: use the result only within
+// the same expression.
 inline const Context& ContextOf(const CancelScope& scope) {
   return scope.context();
 }
@@ -23,8 +23,9 @@ struct Expiring {
   DoneCallback callback;
 };
 
-// Registers `f` with a context that a deadline is about to end; early enough,
-// however slow the machine is: it does not run here and now.
+// Registers `f` with a context that a deadline is about to end. Registers it
+// early enough, however slow the machine is, that `f` does not run inside this
+// call.
 inline Expiring CallAtDeadline(std::function<void()> f) {
   for (absl::Duration d = absl::Milliseconds(1);; d *= 2) {
     CancelScope scope = WithTimeout(Context(), d);

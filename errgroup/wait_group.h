@@ -1,4 +1,5 @@
-// Counts work that runs elsewhere, and collects all its errors.
+// A wait group: a counter of work that runs elsewhere, which collects all
+// errors.
 //
 //   cohort::errgroup::WaitGroup group;
 //   group.Add(2);
@@ -9,8 +10,8 @@
 //   …
 //   absl::Status all = group.Wait();
 //
-// Use errgroup::Group instead where the work can be a task: it cannot forget to
-// call Done, and it can be cancelled.
+// Use errgroup::Group instead where the work can be a task: a task cannot
+// forget to call Done, and can be cancelled.
 
 #ifndef COHORT_ERRGROUP_WAIT_GROUP_H_
 #define COHORT_ERRGROUP_WAIT_GROUP_H_
@@ -27,28 +28,29 @@
 
 namespace cohort::errgroup {
 
-// A counter of work, with a list of errors. Starts nothing itself.
+// A counter of outstanding work, with a list of errors. Starts nothing itself.
 //
 // Blocks?         Wait does, announced with a BlockingScope.
-// Cancellation?   Of the wait alone, through the context it is given. Whichever
-//                 comes first decides a wait, whenever it wakes: the count's
-//                 way to 0, or the end of its context. So after a Cancel that
-//                 has returned, no Done lets it return anything but the cause.
+// Cancellation?   Cancels only the wait, through the context that Wait is
+//                 given. Whichever comes first decides the result, whenever the
+//                 thread wakes: the count reaches 0, or the context ends. So
+//                 after a Cancel has returned, no Done can make the wait return
+//                 anything but the cause.
 // Order?          Errors are kept in the order of the Error calls.
-// On error?       Wait returns OK for none, the error itself for one, and
-//                 MultiError of them for more. They are never reset. What
-//                 throws for want of memory has changed nothing.
-// Thread safety   All methods, from any thread. As with every counter, an Add
-//                 that starts from 0 must happen before the Wait that is to see
-//                 it.
-// Memory ordering What happened before Done is visible to whoever returns from
-//                 a Wait that it let through.
+// On error?       Wait returns OK for no error, the error itself for one, and
+//                 MultiError of the errors for more. Errors are never reset. A
+//                 call that throws because memory ran out has changed nothing.
+// Thread safety   All methods, from any thread. As with every such counter, an
+//                 Add that starts from 0 must happen before the Wait that is to
+//                 see it.
+// Memory ordering What happened before Done is visible to a thread that returns
+//                 from a Wait that this Done released.
 // Destruction     Dies if the count is not 0, since somebody would still call
-//                 Done; but not where it is static and the process exits. May
-//                 follow at once the Wait that returned.
+//                 Done; but not if the group is static and the process exits.
+//                 May follow at once when the Wait has returned.
 //
-// Bad input dies before anything changes: a count that would be negative or
-// overflow, Error of an OK status.
+// Bad input dies before anything changes: a count that would become negative or
+// overflow, or an Error that is OK.
 //
 // From facebookgo/errgroup.Group. What differs: Wait takes a context, and the
 // counter may not be destroyed while work is outstanding.
@@ -62,15 +64,15 @@ class WaitGroup {
   // Adds to the count of outstanding work; `delta` may be negative.
   void Add(int delta);
 
-  // Takes one from it.
+  // Subtracts one from the count.
   void Done() { Add(-1); }
 
-  // Records an error. Does not count the work as done.
+  // Records an error. Does not change the count.
   void Error(absl::Status error);
 
-  // Blocks until the count is 0, and returns what the errors recorded so far
-  // come to. If `context` is done first, returns its cause(); one may wait
-  // again. May be called any number of times, from any threads.
+  // Blocks until the count is 0, and returns MultiError() of the errors
+  // recorded so far. If `context` is done first, returns its cause(); the
+  // caller may wait again. May be called any number of times, from any threads.
   absl::Status Wait(const Context& context = {});
 
   // The errors recorded so far.
@@ -86,7 +88,7 @@ class WaitGroup {
   mutable sync::Mutex mutex_;
   sync::CondVar changed_;
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Those who have found a count that was not 0, and have not been released.
+  // Threads that found a count other than 0 and have not been released.
   sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);
   std::vector<absl::Status> errors_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,4 +1,4 @@
-// Calls that must not end by an exception.
+// Calls a function and catches whatever it throws.
 
 #ifndef COHORT_EXECUTOR_CATCH_H_
 #define COHORT_EXECUTOR_CATCH_H_
@@ -10,7 +10,7 @@
 namespace cohort::executor_internal {
 
 // Calls `body`, and returns the exception that left it; null if none did. The
-// end of the thread (pthread_exit) passes through. Allocates nothing.
+// unwinding of pthread_exit passes through. Allocates nothing.
 std::exception_ptr Catch(absl::FunctionRef<void()> body);
 
 }  // namespace cohort::executor_internal

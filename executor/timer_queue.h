@@ -1,4 +1,4 @@
-// Timers: what deadlines, sleeps, backoff and timed groups wait on.
+// A queue of timers: deadlines, sleeps, backoff and timed groups wait on it.
 
 #ifndef COHORT_EXECUTOR_TIMER_QUEUE_H_
 #define COHORT_EXECUTOR_TIMER_QUEUE_H_
@@ -14,27 +14,26 @@
 namespace cohort {
 
 // Hands timers to an executor when they are due, ahead of its other work. A
-// slow callback delays no other timer, since none runs on the queue's own
-// thread.
+// slow callback delays no other timer, since callbacks do not run on the
+// queue's own thread.
 //
-// Blocks?         Only the destructor, for its thread.
-// Cancellation?   Disarm, which says whether it came in time.
-// Order?          By due time; equal times in the order of Arm. That is the
-//                 order in which the executor gets them.
-// On error?       If the system refuses the queue's thread, starting it is
-//                 tried again by the next Arm; no timer is lost. Nothing here
-//                 allocates but that start.
+// Blocks?         Only the destructor does: it waits for the queue's thread.
+// Cancellation?   Disarm; its result says whether it came in time.
+// Order?          By due time; timers with equal times in the order of Arm.
+//                 That is the order in which the executor receives them.
+// On error?       If the system refuses the queue's thread, the next Arm tries
+//                 again to start it; no timer is lost. Nothing here allocates
+//                 except starting that thread.
 // Cost            Arm takes constant time, Disarm logarithmic time, amortized.
 // Thread safety   All methods, from any thread. A Timer belongs to one queue at
-//                 a time, and arming the same one from two threads at once is a
+//                 a time; arming the same one from two threads at once is a
 //                 race.
 // Memory ordering What happened before Arm is visible to OnDue.
 // Destruction     Dies if a timer is still armed.
 class TimerQueue {
  public:
-  // A base for what is to happen at a time, embedded in whatever it belongs to,
-  // so that a timeout allocates nothing of its own. Dies if destroyed while
-  // armed.
+  // The base class of a timer, embedded in the object that needs one, so that a
+  // timeout allocates nothing of its own. Dies if destroyed while armed.
   class Timer {
    public:
     Timer() = default;
@@ -47,15 +46,15 @@ class TimerQueue {
    private:
     friend class TimerQueue;
 
-    // Runs on the queue's executor, once for each Arm that no Disarm took back.
-    // The timer must live until this returns, but may end within it.
+    // Runs on the queue's executor, once for each Arm that no Disarm undid. The
+    // timer must live until this returns, except that it may be destroyed
+    // within it.
     virtual void OnDue() = 0;
 
-    // What the queue's own thread does with a timer that is due: it gives OnDue
-    // to the executor. To be overridden, in place of OnDue, by what needs no
-    // executor to happen, or has a place of its own to put work and wants to
-    // keep the order of due times there. Must not block, nor run code of a
-    // user's.
+    // Called on the queue's own thread for a timer that is due: hands OnDue to
+    // the executor. Override this instead of OnDue for work that needs no
+    // executor, or to hand due timers to a queue of your own in order of due
+    // time. Must not block or run user code.
     virtual void HandOver(Executor& executor);
 
     friend bool Before(const Timer& a, const Timer& b) {
@@ -65,7 +64,7 @@ class TimerQueue {
     bool armed_ = false;
     sync::SteadyTime due_;
     uint64_t sequence_ = 0;
-    // Where it stands in the heap of the queue that it is armed in.
+    // The timer's place in the heap of the queue that it is armed in.
     Timer* first_child_ = nullptr;
     Timer* next_ = nullptr;      // sibling
     Timer* previous_ = nullptr;  // sibling, or the parent of a first child
@@ -76,21 +75,22 @@ class TimerQueue {
   TimerQueue(const TimerQueue&) = delete;
   TimerQueue& operator=(const TimerQueue&) = delete;
 
-  // The process's queue, made on first use, never destroyed. Its timers run on
-  // DefaultExecutor(). Its one thread starts with the first timer.
+  // The process-wide queue, created on first use, never destroyed. Its timers
+  // run on DefaultExecutor(). Its one thread starts with the first timer.
   static TimerQueue& Default();
 
-  // Lets `timer` run at `due`, or at once if that has passed. Dies if it is
-  // armed already.
+  // Lets `timer` run at `due`, or at once if that time has passed. Dies if
+  // `timer` is armed already.
   void Arm(Timer& timer, sync::SteadyTime due);
 
-  // True if `timer` was armed, and will not run. False if it was not: it never
-  // was, or it is on its way to run, runs, or has run.
+  // True if `timer` was armed, and now will not run. False if it was not armed:
+  // it was never armed, is being handed to the executor, is running, or has
+  // run.
   bool Disarm(Timer& timer);
 
  private:
-  // The armed timers, the first one on top: a pairing heap, which is made of
-  // the timers themselves.
+  // The armed timers, the earliest on top: a pairing heap whose nodes are the
+  // timers themselves.
   class Heap {
    public:
     Timer* top() const { return top_; }
@@ -99,7 +99,7 @@ class TimerQueue {
     void Remove(Timer* timer);
 
    private:
-    // Of two trees, or none.
+    // Merges two trees; either may be null.
     static Timer* Merge(Timer* a, Timer* b);
     static Timer* MergeSiblings(Timer* first);
 

@@ -1,5 +1,5 @@
-// What the programs of several fuzz targets have in common: the context above
-// them, where their tasks run, their threads, and how a model takes notes.
+// The common part of the programs of several fuzz targets: the parent context,
+// the executors, the threads, and how a model keeps records.
 
 #ifndef COHORT_FUZZ_PROGRAM_H_
 #define COHORT_FUZZ_PROGRAM_H_
@@ -22,8 +22,8 @@ namespace cohort::fuzz {
 
 inline constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
-// What the model knows is no business of the simulator's: it adds no steps, and
-// orders nothing that the library does not.
+// The model's records are hidden from the simulator: they add no steps, and
+// order nothing that the library does not.
 template <class T>
 class Note {
  public:
@@ -44,7 +44,7 @@ enum class ParentKind : uint8_t { kNone, kScope, kDeadline, kDoneScope };
 
 inline const absl::Status kParentCause = absl::AbortedError("parent");
 
-// The context that a program runs below.
+// The context that is the parent of a program.
 class Parent {
  public:
   explicit Parent(ParentKind kind) {
@@ -68,7 +68,7 @@ class Parent {
   std::optional<CancelScope> scope_;
 };
 
-// One of five; null stands for DefaultExecutor().
+// One of five executors; null stands for DefaultExecutor().
 inline std::unique_ptr<Executor> MakeExecutor(int kind) {
   switch (kind) {
     case 1:
@@ -84,7 +84,8 @@ inline std::unique_ptr<Executor> MakeExecutor(int kind) {
   }
 }
 
-// Calls `run` with the number of each thread: the first one here.
+// Calls `run` with the number of each thread: the first one on the calling
+// thread.
 template <class F>
 void RunThreads(size_t count, F run) {
   std::deque<testing::JoiningThread> others;

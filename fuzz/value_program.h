@@ -1,10 +1,10 @@
-// Small programs of functions that yield values: what callbacks_fuzz and
-// hunch_fuzz have in common. The input's end is the program: which calls are
-// made, of which functions, that do what and end how; who cancels when. Its
-// front is the schedule.
+// Small programs of functions that return values: the common part of
+// callbacks_fuzz and hunch_fuzz. The input's end encodes the program: which
+// calls are made, with which functions, what these do and return, and who
+// cancels when. Its front encodes the schedule.
 //
-// No program can hang by what it says: no function waits for another one, or
-// for a context without a bound. So whatever hangs is the library's.
+// No program can hang by itself: no function waits for another one, or for a
+// context without a bound. So if a run hangs, the library is at fault.
 
 #ifndef COHORT_FUZZ_VALUE_PROGRAM_H_
 #define COHORT_FUZZ_VALUE_PROGRAM_H_
@@ -33,7 +33,7 @@
 
 namespace cohort::fuzz {
 
-// A value that says whose it is, and that cannot be copied.
+// A value that knows its function, and that cannot be copied.
 class Value {
  public:
   explicit Value(int id) : id_(std::make_unique<int>(id)) {}
@@ -47,11 +47,11 @@ class Value {
 };
 
 enum class OpKind : uint8_t {
-  kEnd,  // no more of them; what an input that is used up says
+  kEnd,  // no more actions; read from an exhausted input
   kSleep,
   kContextSleep,
   kCancelParent,
-  kCall,  // makes a call of its own, below its context
+  kCall,  // makes a call of its own, under its context
   kCount,
 };
 
@@ -59,9 +59,9 @@ enum class End : uint8_t {
   kValue,
   kFail,
   kThrow,
-  kStatus,     // whatever the context says, a value if that is nothing
-  kCause,      // the same
-  kCancelled,  // a CANCELLED of its own
+  kStatus,     // returns the context's status; a value if that is OK
+  kCause,      // returns the context's cause; a value if that is OK
+  kCancelled,  // returns a CANCELLED of its own
   kCount,
 };
 
@@ -72,7 +72,7 @@ struct Op {
   Call* call = nullptr;
 };
 
-// A function is called at most once, so what became of it stands here too.
+// A function is called at most once, so its result is recorded here too.
 struct FunctionSpec {
   int id = 0;
   std::vector<Op> ops;
@@ -82,18 +82,18 @@ struct FunctionSpec {
   Note<bool> succeeded;
   Note<bool> failed;
   Note<bool> destroyed;
-  absl::Status status;  // that it returned; what it threw stands for kInternal
+  absl::Status status;  // the result; kInternal stands for an exception
 
   bool over() const { return succeeded.Get() || failed.Get(); }
-  // Failed, and not because it was told to stop.
+  // It failed, and not because it was told to stop.
   bool failed_by_itself() const {
     return failed.Get() && (end == End::kFail || end == End::kThrow);
   }
-  // Said no more than what its context did.
+  // It only repeated its context's status or cause.
   bool echoed() const {
     return failed.Get() && (end == End::kStatus || end == End::kCause);
   }
-  // Whether `result` is what a call says of this function.
+  // Whether `result` is what a call reports for this function.
   bool Said(const absl::Status& result) const {
     if (end != End::kThrow) return result == status;
     return absl::IsInternal(result) &&
@@ -132,7 +132,7 @@ struct Call {
     return Count([](const FunctionSpec& f) { return f.echoed(); });
   }
   int size() const { return static_cast<int>(functions.size()); }
-  // Of the function that yielded it.
+  // The function that returned `value`.
   const FunctionSpec* Of(const Value& value) const {
     for (const FunctionSpec* function : functions) {
       if (function->id == value.id()) return function;
@@ -142,11 +142,11 @@ struct Call {
   }
 };
 
-// All that functions use: they may outlive the call, and the thread that made
-// it.
+// Everything that functions use: they may outlive the call, and the thread that
+// made it.
 class Program : public std::enable_shared_from_this<Program> {
  public:
-  // Makes the call, and checks what comes of it.
+  // Makes the call, and checks its result.
   using JoiningThread = void (*)(Program& program, Call& call,
                                  const Context& context);
 
@@ -171,7 +171,7 @@ class Program : public std::enable_shared_from_this<Program> {
     for (Call* call : top_) caller_(*this, *call, context);
   }
 
-  // A function, as a call takes it. Tells when it is gone.
+  // A function, as passed to a call. Records its destruction.
   class Function {
    public:
     Function(std::shared_ptr<Program> program, FunctionSpec* spec)
@@ -239,7 +239,7 @@ class Program : public std::enable_shared_from_this<Program> {
     return spec.status;
   }
 
-  // Holds after any call that joins.
+  // Must hold after every call that joins.
   static void CheckJoined(const Call& call) {
     for (const FunctionSpec* function : call.functions) {
       sim::Check(function->destroyed.Get(), "functions are gone");

@@ -1,5 +1,5 @@
-// What ForEach and Map take: ranges whose elements several threads give to a
-// function, and what such a function is.
+// Parallel loops over a range: the ranges and functions that ForEach and Map
+// accept.
 
 #ifndef COHORT_GROUP_ELEMENTS_H_
 #define COHORT_GROUP_ELEMENTS_H_
@@ -21,17 +21,18 @@
 
 namespace cohort {
 
-// How a call runs the elements of a range.
+// How a call processes the elements of a range.
 struct MapOptions {
-  // How many elements run at once; at least 1. Elements that block are worth
-  // more than the number of CPUs. kUnlimited: one task for each.
+  // How many elements run at once; at least 1. If elements block, a limit above
+  // the number of CPUs pays off. kUnlimited: one task for each element.
   int limit = group_internal::DefaultLimit();
 };
 
 namespace group_internal {
 
-// As it is read: through its const self where its elements are made on the way,
-// as those of a std::vector<bool>. Threads could not write to neighbours there.
+// The type through which a range is read: const if the range computes its
+// elements on access, as a std::vector<bool> does. Threads could not write to
+// neighbouring elements of such a range.
 template <class R>
 struct AsRead {
   using Range = std::remove_reference_t<R>;
@@ -47,8 +48,8 @@ struct AsRead<R> {
 template <class R>
 using ReadRange = typename AsRead<R>::Range;
 
-// Whether the elements stay where they are and are found there by their index;
-// else, whether they can be found again by their address.
+// InPlaceRange: the elements stay where they are and can be found by index.
+// AddressableRange: the elements can be found again by address.
 template <class R>
 concept InPlaceRange = std::ranges::random_access_range<ReadRange<R>> &&
                        std::ranges::sized_range<ReadRange<R>>;
@@ -59,23 +60,21 @@ concept AddressableRange =
 
 }  // namespace group_internal
 
-// A range whose elements ForEach and Map give to a function: any input range.
-// It is deduced as R; what the function is given is
+// A range whose elements ForEach and Map pass to a function: any input range.
+// It is deduced as R; the function is given
 //
-//   of a container that is an lvalue, or a view: the element as the range
-//   refers
-//       to it. So it can be written, unless it is const. (Those of a
-//       std::vector<bool> cannot be: neighbours share their memory.)
-//   of a container that is an rvalue: the element as an rvalue, to be moved
-//   from.
+//   for an lvalue container, or a view: the element as the range refers to
+//     it. So it can be written, unless it is const. (The elements of a
+//     std::vector<bool> cannot be: neighbours share their memory.)
+//   for an rvalue container: the element as an rvalue, to be moved from.
 //
 // With random access and a size, elements are used where they are, and what an
-// iterator computes (std::views::transform) is computed in parallel. Those of
-// other ranges are looked up first, on the calling thread: by address where
-// they are objects that stay (std::list, std::set, std::views::filter); where
-// they do not, they are copied, or moved, into a container that is an rvalue (a
-// stream, a generator). So there has to be an end, and what is made on the way
-// is in memory all at once.
+// iterator computes (std::views::transform) is computed in parallel. The
+// elements of other ranges are first enumerated on the calling thread: by
+// address if they are objects that stay (std::list, std::set,
+// std::views::filter); if they are not (a stream, a generator), they are
+// copied, or, out of a container that is an rvalue, moved. So the range must be
+// finite, and elements that are produced on the fly are all in memory at once.
 template <class R>
 concept ElementRange =
     std::ranges::input_range<R> &&
@@ -86,7 +85,7 @@ concept ElementRange =
 
 namespace group_internal {
 
-// The elements by index; not thread-safe but for different ones.
+// The elements by index. Thread-safe only for different indices.
 template <class R>
 class Elements {
   using Range = ReadRange<R>;
@@ -147,7 +146,7 @@ class Elements {
   size_t size_ = 0;
 };
 
-// What a function is given.
+// The type of an element as the function receives it.
 template <ElementRange R>
 using ElementOf = decltype(std::declval<Elements<R>&>()[0]);
 
@@ -156,22 +155,23 @@ using MappedTo = task_internal::ValueOf<const F&, ElementOf<R>>;
 
 }  // namespace group_internal
 
-// What ForEach does with an element T of a range R: a callable, movable, of one
+// What ForEach does with an element T of a range R: a movable callable of one
 // of these forms:
 //
 //   (T) -> void | absl::Status
 //   (const Context&, T) -> void | absl::Status      is told when to stop
 //
 // Several threads call it at once. So it is called as const: a mutable lambda
-// does not compile. One that can be called in both ways is given the context.
+// does not compile. A callable that fits both kinds of form is given the
+// context.
 template <class F, class R>
 concept ElementFunction =
     ElementRange<R> && std::move_constructible<F> &&
     (task_internal::TaskWithContext<const F&, group_internal::ElementOf<R>> ||
      task_internal::TaskWithoutContext<const F&, group_internal::ElementOf<R>>);
 
-// What Map does with an element, in the same way: -> U | absl::StatusOr<U>,
-// with a U as the T of ValueTask.
+// What Map does with an element: the same forms, but returning U or
+// absl::StatusOr<U>, where U is like the T of ValueTask.
 template <class F, class R>
 concept ElementValueFunction =
     ElementRange<R> && std::move_constructible<F> &&

@@ -1,4 +1,4 @@
-// What every Retry takes and returns.
+// Options and results of Retry: backoff, jitter, and limits on attempts.
 
 #ifndef COHORT_GROUP_RETRY_H_
 #define COHORT_GROUP_RETRY_H_
@@ -12,34 +12,36 @@
 
 namespace cohort {
 
-// An attempt that failed, as a hook is told.
+// A failed attempt, as passed to RetryOptions::on_failure.
 struct FailedAttempt {
   int64_t attempt = 0;  // from 1
   absl::Status error = absl::OkStatus();
-  // Until the next one; InfiniteDuration if there is none.
+  // The time until the next attempt; InfiniteDuration if there is none.
   absl::Duration pause = absl::InfiniteDuration();
 };
 
 struct RetryOptions {
-  // Calls in all, the first one among them. 0 and kUnlimited: until one
-  // succeeds or the context ends.
+  // The maximum number of calls, including the first. 0 and kUnlimited: until
+  // one succeeds or the context ends.
   int attempts = 0;
 
-  // The pause after the first failure, by what it grows with each one, and the
-  // longest. Zero for none at all.
+  // The pause after the first failure; zero for no pauses.
   absl::Duration backoff = absl::Milliseconds(100);
+  // The factor by which the pause grows with each failure.
   double multiplier = 2;
+  // The upper bound of the pause.
   absl::Duration max_backoff = absl::Seconds(30);
-  // Which part of a pause is left to chance, so that many who fail together do
-  // not come back together: 0 for none; with 1 a pause may come to nothing.
+  // The fraction of each pause that is random, so that callers that fail
+  // together do not retry together. 0: none; 1: a pause may be anything down to
+  // zero.
   double jitter = 0.5;
 
-  // How long one attempt may take. Its context ends then, and if it fails with
-  // that, it has failed as any other.
+  // How long one attempt may take. Its context ends then, and an attempt that
+  // returns an error because of that counts as failed, like any other.
   absl::Duration attempt_timeout = absl::InfiniteDuration();
 
-  // The two are called on the calling thread; an exception of theirs leaves
-  // the call.
+  // The two hooks are called on the calling thread; an exception that they
+  // throw leaves the call.
 
   // Whether an error is worth another attempt; null: all are.
   std::function<bool(const absl::Status&)> retry_if = nullptr;
@@ -48,7 +50,7 @@ struct RetryOptions {
   std::function<void(const FailedAttempt&)> on_failure = nullptr;
 };
 
-// Why a Retry has come to its end.
+// Why a Retry has ended.
 enum class RetryEnd {
   kSucceeded,
   kExhausted,  // all attempts failed
@@ -56,13 +58,14 @@ enum class RetryEnd {
   kCancelled,  // the context ended
 };
 
-// What came of a Retry.
+// The result of a Retry.
 template <class T>
 struct [[nodiscard]] Retried {
-  // The value; else the error of the last attempt; with kCancelled the cause.
+  // The value; with kCancelled the cause; else the error of the last attempt.
   absl::StatusOr<T> result = absl::UnknownError("");
-  int64_t attempts = 0;  // that were made
-  // Of the last attempt that failed by itself; OK if none has.
+  int64_t attempts = 0;  // attempts made
+  // The error of the last attempt that failed for a reason other than the end
+  // of the context; OK if none has.
   absl::Status last_error = absl::OkStatus();
   RetryEnd end = RetryEnd::kCancelled;
 };

@@ -1,4 +1,5 @@
-// Types of values that are easily mistaken for a failure, or made of one.
+// Value types that are easily mistaken for a failure, or are constructible from
+// one.
 
 #ifndef COHORT_GROUP_TEST_UTIL_H_
 #define COHORT_GROUP_TEST_UTIL_H_
@@ -14,7 +15,7 @@
 
 namespace cohort::testing {
 
-// Made of whatever it is given; knows whether that was a number.
+// Constructible from anything; knows whether that was a number.
 struct FromAnything {
   template <class T>
   FromAnything(T&&) : number(false) {}  // NOLINT
@@ -33,7 +34,7 @@ struct FromStatus {
   bool number;
 };
 
-// Becomes a failure wherever one is wanted.
+// Converts to a failure where one is expected.
 struct ToStatus {
   operator absl::Status() const {  // NOLINT
     return absl::InternalError("converted");
@@ -42,7 +43,7 @@ struct ToStatus {
   int number;
 };
 
-// Has no address to speak of, and cannot be copied.
+// Has no usable address, and cannot be copied.
 struct NoAddress {
   explicit NoAddress(int n) : number(std::make_unique<int>(n)) {}
   NoAddress* operator&() const = delete;
@@ -72,7 +73,7 @@ struct ValueCase<NoAddress> {
   static NoAddress Make() { return NoAddress(7); }
   static bool Is(const NoAddress& value) { return *value.number == 7; }
 };
-// A value that is a failure itself, in three ways.
+// Values that are failures themselves, in three ways.
 template <>
 struct ValueCase<std::any> {
   static std::any Make() { return absl::AbortedError("a value"); }
@@ -114,7 +115,7 @@ using ValueCases =
                      std::variant<absl::Status, int>, absl::StatusOr<int>, bool,
                      std::optional<bool>>;
 
-// Functions that yield such a value, or fail.
+// Functions that return such a value, or fail.
 template <class T>
 absl::StatusOr<T> Succeed() {
   return absl::StatusOr<T>(absl::in_place, ValueCase<T>::Make());
@@ -124,7 +125,7 @@ template <class T>
 absl::StatusOr<T> Fail() {
   return absl::StatusOr<T>(Failed());
 }
-// The same in the way in which nobody should write it.
+// The same, returned as const, which nobody should write.
 template <class T>
 const absl::StatusOr<T> FailAsConst() {  // NOLINT
   return absl::StatusOr<T>(Failed());

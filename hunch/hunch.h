@@ -1,5 +1,5 @@
-// Functions that yield values, run at once or one after the other, or one for
-// each element of a range, where one error ends it all.
+// Runs functions that return values concurrently or one after the other, or one
+// function for each element of a range; the first error cancels the rest.
 //
 //   absl::StatusOr<std::vector<cohort::hunch::IndexedValue<Quote>>> quotes =
 //       cohort::hunch::Take(context, 2, ask_first, ask_second, ask_third);
@@ -9,43 +9,43 @@
 //       [](Table table) { return Summarize(table); });
 //
 // Use callbacks::All instead if every function should run to its end whatever
-// becomes of the others, and callbacks::Race for one winner among failures.
+// the others do, and callbacks::Race to get one success even if others fail.
 //
-// The functions are callables of the forms that ValueTask names, and may come
-// as arguments or as a range.
+// The functions are callables of the forms listed at ValueTask, and may be
+// passed as arguments or as a range.
 //
 // Blocks?         Every call here does, until all its functions have ended; it
-//                 runs some of them on the calling thread. TakeDetached is the
-//                 exception, and named for it.
+//                 runs some of them on the calling thread. The exception is
+//                 TakeDetached, hence its name.
 // Cancellation?   A function that has not started when the context is done is
-//                 not called. One that runs is told through the context that it
-//                 is given. If that kept a call from its result, the call
-//                 returns the cause. A context that is done already starts
-//                 nothing.
-// Order?          All start at once, in no order (but with Waterfall and
-//                 Retry); with a limit, in the order of the arguments as others
-//                 end.
-// On error?       The first error by completion is returned, and the others are
-//                 told to stop. An exception that leaves a function is its
-//                 error: kInternal, with type and what(). If the call itself
-//                 runs out of memory it throws std::bad_alloc: what has started
-//                 is told to stop, and has ended by then (but with
-//                 TakeDetached).
+//                 not called. A running function learns of it through the
+//                 context that it is given. If that kept a call from completing
+//                 its result, the call returns the cause. If the context is
+//                 done already, no function starts.
+// Order?          All start at once, in no particular order (except in
+//                 Waterfall and Retry); with a limit, they start in the order
+//                 of the arguments, as others end.
+// On error?       The first error by order of completion is returned, and the
+//                 other functions are told to stop. An exception that leaves a
+//                 function is its error: kInternal, with type and what(). If
+//                 the call itself runs out of memory it throws std::bad_alloc:
+//                 functions that have started are told to stop, and have ended
+//                 by then (except with TakeDetached).
 // Thread safety   Any call, from any thread, also from inside a function.
 // Memory ordering What happened before the call is visible to the functions,
-//                 and what they did to whoever the call returns to.
-// Destruction     Functions are destroyed before the call returns (but with
+//                 and what they did is visible after the call returns.
+// Destruction     Functions are destroyed before the call returns (except with
 //                 TakeDetached), and not under any lock.
 //
 // A null function, a negative number, or a limit below 1 is a contract
 // violation: it dies before any function is called.
 //
 // From AaronJan/Hunch. What differs: results are typed; calls end when their
-// functions have (there, an error leaves them running); a result that is
-// complete is not given up for a context that ends at the same time; no
-// functions, or none wanted, is an answer at once (there: a hang or a crash);
-// Retry keeps the last error. Limits, ForEach and Map are those of
-// sourcegraph/conc; that has no chunks, and takes slices only.
+// functions have ended (there, an error leaves them running); a complete result
+// is not discarded for a context that ends at the same time; a call with no
+// functions, or for no results, returns at once (there: a hang or a crash);
+// Retry keeps the last error. Limits, ForEach and Map come from
+// sourcegraph/conc, which has no chunks and takes only slices.
 
 #ifndef COHORT_HUNCH_HUNCH_H_
 #define COHORT_HUNCH_HUNCH_H_
@@ -69,8 +69,8 @@ using ::cohort::MapOptions;
 using ::cohort::RunOptions;
 
 // Calls all `functions`: absl::StatusOr<std::tuple<T...>>, in the order of the
-// arguments. The first error ends the others. With options as All(context,
-// {.limit = 8}, functions...).
+// arguments. The first error cancels the others. With options, call it as
+// All(context, {.limit = 8}, functions...).
 template <ValueTask... F>
 absl::StatusOr<std::tuple<ValueTaskResult<F>...>> All(const Context& context,
                                                       F... functions) {
@@ -103,11 +103,11 @@ auto All(const Context& context, RunOptions options, R&& functions) {
 //   absl::Status done = cohort::hunch::ForEach(
 //       context, {.limit = 8}, pages, [](Page& page) { page.Render(); });
 //
-// The first error ends it, and is returned; so does the end of the context,
-// unless every element has succeeded. For one function and much data, where All
-// is for many functions: the elements do not cost a task each, and are not all
-// run at once, so that they must not wait for one another. ElementRange and
-// ElementFunction say what is called how.
+// The first error ends the loop and is returned; the end of the context does
+// the same, unless every element has succeeded. Use it for one function and
+// much data, and All for many functions: here an element does not cost a task
+// of its own, and not all elements run at once, so calls must not wait for one
+// another. ElementRange and ElementFunction say how the function is called.
 template <ElementRange R, ElementFunction<R> F>
 absl::Status ForEach(const Context& context, MapOptions options, R&& range,
                      F function) {
@@ -118,8 +118,9 @@ absl::Status ForEach(const Context& context, R&& range, F function) {
   return internal::ForEach<R>(context, {}, range, function);
 }
 
-// The same with a function that yields a U: absl::StatusOr<std::vector<U>>, in
-// the order of the elements. callbacks::Map goes on after an error.
+// Like ForEach, with a function that returns a U:
+// absl::StatusOr<std::vector<U>>, in the order of the elements. callbacks::Map
+// goes on after an error.
 template <ElementRange R, ElementValueFunction<R> F>
 auto Map(const Context& context, MapOptions options, R&& range, F function) {
   return internal::Map<R>(context, options, range, function);
@@ -129,17 +130,18 @@ auto Map(const Context& context, R&& range, F function) {
   return internal::Map<R>(context, {}, range, function);
 }
 
-// A value, and which of the functions it is from.
+// A value, and the index of the function that returned it.
 template <class T>
 using IndexedValue = internal::IndexedValue<T>;
 
 using internal::TakeOptions;
 
 // Calls all functions, returns the first `n` values in the order in which they
-// came, and tells the rest to stop: absl::StatusOr<std::vector<
-// IndexedValue<T>>>. All functions yield the same type. More than there are
-// means all of them; of 0 none is called. Values count whenever they come, also
-// after the end of the context: the call waits for all functions anyhow.
+// came, and tells the rest to stop:
+// absl::StatusOr<std::vector<IndexedValue<T>>>. All functions return the same
+// type. If `n` exceeds the number of functions, it means all of them; if `n` is
+// 0, no function is called. Values count whenever they come, even after the end
+// of the context: the call waits for all functions anyhow.
 template <class... F>
   requires ValueTasks<F...>
 auto Take(const Context& context, int n, F&&... functions) {
@@ -156,10 +158,11 @@ auto Take(const Context& context, int n, TakeOptions options,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 
-// The same, but returns as soon as the result is known or the context is done.
-// The others are told to stop and run on by themselves, so that they must own
-// all they use; what they yield is dropped. Once the context is done the result
-// is its cause: no cancellation that has returned is followed by values.
+// Like Take, but returns as soon as the result is known or the context is done.
+// The other functions are told to stop and run on by themselves, so they must
+// own everything that they use; their results are dropped. Once the context is
+// done the result is its cause: after a cancellation has returned, no values
+// are returned.
 template <class... F>
   requires ValueTasks<F...>
 auto TakeDetached(const Context& context, int n, F&&... functions) {
@@ -178,9 +181,9 @@ auto TakeDetached(const Context& context, int n, TakeOptions options,
       group_internal::ValuesOf(std::forward<F>(functions)...));
 }
 
-// Calls all functions, and returns the last `n` values in the order in which
-// they came, if all functions succeed: as Take. Of 0 all are called too, and
-// nothing is returned but whether they succeeded.
+// Calls all functions, and, if all succeed, returns the last `n` values in the
+// order in which they came: otherwise like Take. If `n` is 0, all functions are
+// called too, and the result is an empty vector or the error.
 template <class... F>
   requires ValueTasks<F...>
 auto Last(const Context& context, int n, F&&... functions) {
@@ -196,9 +199,10 @@ auto Last(const Context& context, int n, RunOptions options, F&&... functions) {
 }
 
 // Calls `function` on the calling thread until it succeeds, `attempts` calls
-// have failed, or the context ends: absl::StatusOr<T>. 0 attempts: for ever.
-// Does not pause between them; callbacks::Retry does, and tells more. When
-// attempts are spent, the error has the code and the text of the last one.
+// have failed, or the context ends: absl::StatusOr<T>. With 0 attempts, it goes
+// on forever. Does not pause between calls; callbacks::Retry does, and reports
+// more. When the attempts are used up, the error has the code and the text of
+// the last one.
 template <class F>
   requires ValueTask<F&>
 absl::StatusOr<ValueTaskResult<F&>> Retry(const Context& context, int attempts,
@@ -207,10 +211,10 @@ absl::StatusOr<ValueTaskResult<F&>> Retry(const Context& context, int attempts,
 }
 
 // Calls the functions one after the other on the calling thread, each with the
-// value of the one before, and returns the value of the last one:
+// value of the previous one, and returns the value of the last:
 // absl::StatusOr<T>. The first is a ValueTask; the others take (Value) or
-// (const Context&, Value). The first error ends it, and so does the context,
-// before the next call.
+// (const Context&, Value). The first error ends it; so does the end of the
+// context, before the next call.
 template <ValueTask First, class... Next>
 auto Waterfall(const Context& context, First first, Next... next) {
   return internal::Waterfall(context, std::move(first), std::move(next)...);

@@ -1,4 +1,4 @@
-// Memory that lasts for one run.
+// An arena: memory that lasts for one run.
 
 #ifndef COHORT_KERNEL_ARENA_H_
 #define COHORT_KERNEL_ARENA_H_
@@ -27,7 +27,7 @@ class Arena {
     return new (place) T;
   }
 
-  // Everything made so far is gone.
+  // Frees everything that has been made so far.
   void Reset() {
     chunk_ = 0;
     used_ = chunks_.empty() ? kChunk : 0;

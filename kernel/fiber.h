@@ -1,4 +1,4 @@
-// Stacks that one operating system thread switches between.
+// Fibers: stacks that one operating system thread switches between.
 
 #ifndef COHORT_KERNEL_FIBER_H_
 #define COHORT_KERNEL_FIBER_H_
@@ -7,37 +7,39 @@
 
 namespace cohort::kernel {
 
-// A context to switch to and from: the thread's own stack, or one of ours.
+// A context to switch to and from: the thread's own stack, or one allocated
+// here.
 //
-// What the compiler's run time keeps for each thread is switched as well: the
-// exceptions that are being handled, and what the sanitizers know of a stack.
+// State that the compiler's run time keeps for each thread is switched as well:
+// the exceptions that are being handled, and what the sanitizers know of a
+// stack.
 class Fiber {
  public:
-  // Stands for the stack of the thread that makes it.
+  // Represents the stack of the constructing thread.
   Fiber();
-  // A stack of its own, of `stack_size` bytes, with a guard below.
+  // A new stack, of `stack_size` bytes, with a guard below it.
   explicit Fiber(size_t stack_size);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // As asked for.
+  // The size that the constructor was given.
   size_t stack_size() const { return stack_size_; }
 
   // The next SwitchTo() runs `entry` from the top of the stack, whatever was on
   // it. `entry` must not return.
   void Reset(void (*entry)());
 
-  // Leaves `this`, which must be the current one, for `next`; returns when
-  // somebody switches back.
-  // Does not return if it is `for_good`, but after a Reset.
+  // Leaves `this`, which must be the current fiber, for `next`; returns when a
+  // fiber switches back. If `for_good`, it does not return; `this` can be used
+  // again only after a Reset.
   void SwitchTo(Fiber& next, bool for_good = false);
 
   // Whether `address` is in this stack's guard.
   bool IsOverflow(const void* address) const;
 
-  // Makes ThreadSanitizer believe that this is the fiber that runs, whatever
-  // the stack is: for what is the business of another one than that.
+  // Makes ThreadSanitizer believe that this fiber is running, whatever the
+  // stack is: used while running on another fiber's stack.
   void TakeIdentity() const;
 
  private:
@@ -46,7 +48,7 @@ class Fiber {
   void* stack_pointer_ = nullptr;
   void (*entry_)() = nullptr;
   size_t stack_size_ = 0;
-  char* mapping_ = nullptr;  // the guard first
+  char* mapping_ = nullptr;  // begins with the guard
   size_t mapping_size_ = 0;
   // Two words of the C++ ABI: caught exceptions, and how many are in flight.
   void* exceptions_[2] = {};

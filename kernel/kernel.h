@@ -1,5 +1,5 @@
-// The simulator's engine: runs a body and the threads it starts on fibers of
-// the calling thread, one at a time, and asks a Scheduler before every step.
+// The simulator's engine: runs a body and the threads that it starts on fibers
+// of the calling thread, one at a time, and asks a Scheduler before every step.
 
 #ifndef COHORT_KERNEL_KERNEL_H_
 #define COHORT_KERNEL_KERNEL_H_
@@ -30,23 +30,25 @@ using sim::Verdict;
 
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
-// What happens-before means: for each thread, up to which of its steps.
+// A vector clock, which defines happens-before: for each thread, the last of
+// its steps that happened before.
 struct VectorClock {
   uint32_t at[kMaxThreads];
 };
 
-// What a step did, for whoever draws it.
+// A record of a step, for drawing it.
 struct StepRecord {
   int64_t step;
   int64_t now;  // nanoseconds of virtual time
   int thread;
   PendingOp op;
-  uint64_t value = 0;  // of an atomic: what was read, or else written
+  uint64_t value = 0;  // for an atomic: the value read, or else written
   const char* note = "";
-  bool preempted = false;  // the thread before it could have gone on
+  bool preempted = false;  // the previous thread could have continued
 };
 
-// What a thread begins with. Made and destroyed by simulated threads.
+// The name and the body of a new thread. Created and destroyed by simulated
+// threads.
 struct ThreadStart {
   std::string name;
   absl::AnyInvocable<void() &&> body;
@@ -55,7 +57,7 @@ struct ThreadStart {
 struct ObjectInfo {
   ObjectKind kind = ObjectKind::kNone;
   Site site;
-  int ordinal = 0;  // among those of its kind
+  int ordinal = 0;  // among the objects of its kind
 };
 
 struct KernelOptions {
@@ -63,11 +65,11 @@ struct KernelOptions {
   int64_t max_steps = 20'000;
   bool racing_time = true;  // else time passes only when nothing can run
   bool stale_loads = true;
-  int spurious_wake_ups = 1;  // a run
-  int refused_starts = 0;     // a run
+  int spurious_wake_ups = 1;  // per run
+  int refused_starts = 0;     // per run
   int processors = 2;
-  // Counts pairs of steps of different threads on one object, for a fuzzer
-  // that is guided by them; may be null.
+  // Counts pairs of steps of different threads on one object, for a fuzzer that
+  // is guided by these counts; may be null.
   uint8_t* counters = nullptr;
   size_t counter_count = 0;
 };
@@ -78,7 +80,7 @@ struct RunReport {
   int64_t steps = 0;
   int threads = 0;
   uint64_t trace_hash = 0;
-  std::vector<StepRecord> trace;  // where it was asked for
+  std::vector<StepRecord> trace;  // if requested
   std::vector<ObjectInfo> objects;
   std::vector<std::string> thread_names;
 };
@@ -90,24 +92,23 @@ class Kernel {
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
 
-  // Runs `body` once. With `traced`, the report has every step.
+  // Runs `body` once. If `traced`, the report has every step.
   //
-  // After a failure the threads of the run are abandoned where they stand, and
-  // what they own is leaked: nothing of a run that went wrong can be trusted to
-  // unwind.
+  // After a failure the run's threads are abandoned where they stand, and what
+  // they own is leaked: nothing in a failed run can be trusted to unwind.
   RunReport Run(Scheduler& scheduler, absl::FunctionRef<void()> body,
                 bool traced = false);
 
   // The kernel whose run the calling code belongs to; null outside runs.
   COHORT_UNINSTRUMENTED static Kernel* Active() { return active_; }
 
-  // For the simulated types. Each makes one step or two.
+  // For the simulated types. Each call makes one step or two.
   void Lock(MutexCore& mutex, Site site);
   bool TryLock(MutexCore& mutex, Site site);
   void Unlock(MutexCore& mutex, Site site);
   bool IsOwner(const MutexCore& mutex) const;
 
-  // True if it was the deadline that ended the wait.
+  // True if the deadline ended the wait.
   bool Wait(CondVarCore& condition, MutexCore& mutex, int64_t deadline,
             bool daemon, Site site);
   void Signal(CondVarCore& condition, bool all, Site site);
@@ -124,16 +125,16 @@ class Kernel {
   void Read(RaceCheckedCore& shared, Site site);
   void Write(RaceCheckedCore& shared, Site site);
 
-  // -1 if the system refuses; else takes over what it gets.
+  // -1 if the system refuses; else takes over `start`.
   int Start(ThreadStart* start, Site site);
   void Join(int thread, Site site);
   COHORT_UNINSTRUMENTED int CurrentThread() const { return current_; }
   bool LooksBlocked(int thread, Site site);
-  // Of each thread, up to which of its steps happened before now. No step.
+  // The current thread's vector clock. Not a scheduling step.
   std::vector<uint32_t> Known() const;
 
   int64_t Now(Site site);
-  // How far the wall clock is ahead of where it would be.
+  // How far the wall clock is ahead of where it would be without being set.
   int64_t WallClockShift() const { return wall_clock_shift_; }
   void ShiftWallClock(int64_t shift, Site site);
   void SleepUntil(int64_t deadline, Site site);
@@ -142,7 +143,7 @@ class Kernel {
   int Choose(int n, Site site);
   COHORT_UNINSTRUMENTED int processors() const { return options_.processors; }
 
-  // The object of the current thread, or of the run, that belongs to `key`.
+  // The object for `key` of the current thread, or of the run.
   using Make = void* (*)();
   using Destroy = void (*)(void*);
   void* ThreadLocal(const void* key, Make make, Destroy destroy);
@@ -159,26 +160,25 @@ class Kernel {
   [[noreturn]] void Crash();  // the same, for abort()
 
  private:
-  // What the end of the run waits for: that all threads but daemons have ended,
-  // or all.
+  // The threads that the end of the run waits for: all except daemons, or all.
   enum class Quiescing { kNot, kBusy, kAll };
 
   struct Local {
     const void* key = nullptr;
     void* object = nullptr;
     Destroy destroy = nullptr;
-    VectorClock* made = nullptr;  // where others than its maker use it
+    VectorClock* made = nullptr;  // if threads other than its maker use it
   };
 
   struct Thread {
-    Fiber* fiber = nullptr;  // is the kernel's
+    Fiber* fiber = nullptr;  // owned by the kernel
     ThreadStart* start = nullptr;
     std::string name;
     uint32_t object = 0;
     bool ended = false;
-    // Of a wait or sleep.
+    // Of the current wait or sleep.
     bool daemon = false;       // waits as a daemon
-    bool daemon_step = false;  // woke by itself from such a wait
+    bool daemon_step = false;  // woke by itself from a daemon wait
     bool timed_out = false;
     int64_t deadline = kNever;
     CondVarCore* condition = nullptr;
@@ -193,7 +193,7 @@ class Kernel {
   struct ObjectState {
     ObjectInfo info;
     uint64_t users = 0;
-    // The last step on it.
+    // The last step on the object.
     int last_thread = -1;
     uint32_t last_site = 0;
   };
@@ -218,7 +218,7 @@ class Kernel {
   void RunBody();
   static void OnAbort(int signal);
   static void OnFault(int signal, siginfo_t* info, void* context);
-  // The watchdog of the calling thread, of all its kernels.
+  // The watchdog of the calling thread, for all kernels on it.
   static void Watch();
   static void OnTick(int signal);
   void LookForAWait();
@@ -235,7 +235,7 @@ class Kernel {
   uint32_t Use(RaceCheckedCore& shared, Site site);
   uint32_t NewObject(ObjectKind kind, Site site);
 
-  // Announces what the current thread is about to do, and returns when it may.
+  // Announces the current thread's next operation, and returns when it may run.
   void Step(OpKind kind, Site site, uint32_t a = 0, uint32_t b = 0,
             uint32_t c = 0, bool read = false, const char* label = nullptr);
   void Reschedule();
@@ -275,7 +275,7 @@ class Kernel {
   RunReport report_;
 
   Fiber host_;
-  void (*job_)(void*) = nullptr;  // for the host
+  void (*job_)(void*) = nullptr;  // to run on the host stack
   void* job_closure_ = nullptr;
   bool on_host_ = true;
   std::vector<std::unique_ptr<Fiber>> crashed_;
@@ -285,13 +285,13 @@ class Kernel {
   int thread_count_ = 0;
   int current_ = 0;
   uint64_t enabled_ = 0;
-  uint64_t timed_ = 0;    // those that wait or sleep with a deadline
-  uint64_t daemons_ = 0;  // those that wait as daemons
+  uint64_t timed_ = 0;    // threads that wait or sleep with a deadline
+  uint64_t daemons_ = 0;  // threads that wait as daemons
   bool yields_ = false;
-  bool undivided_ = false;  // no switches
+  bool undivided_ = false;  // no switches between threads
   Quiescing quiescing_ = Quiescing::kNot;
-  int64_t tick_at_ = kNever;  // when the clock's next step will be
-  bool tick_stale_ = true;    // that is to be found anew
+  int64_t tick_at_ = kNever;  // time of the clock's next step
+  bool tick_stale_ = true;    // tick_at_ must be recomputed
   int idle_rounds_ = 0;
   int spurious_left_ = 0;
   int refusals_left_ = 0;
@@ -307,7 +307,7 @@ class Kernel {
   Arena arena_;
 };
 
-// Hashes what is the same in every process: file name, line and column.
+// Hashes only what is the same in every process: file name, line and column.
 uint32_t SiteHash(Site site);
 
 }  // namespace cohort::kernel

@@ -1,5 +1,5 @@
-// For the files that make up the kernel: the two ways between a simulated
-// thread and the search that runs it, and what is done on the way.
+// Shared by the kernel's source files: switching between a simulated thread and
+// the search that runs it. Internal.
 
 #ifndef COHORT_KERNEL_KERNEL_INTERNAL_H_
 #define COHORT_KERNEL_KERNEL_INTERNAL_H_
@@ -18,10 +18,10 @@
 
 namespace cohort::kernel {
 
-// What reading the time, waiting for a time and its passing have in common.
+// The object that reading the time, waiting for a time and its passing share.
 inline constexpr uint32_t kClockObject = 1;
 
-// Of a path.
+// The last component of a path.
 absl::string_view BaseName(absl::string_view path);
 
 // "mutex", "atomic", …
@@ -29,9 +29,10 @@ const char* KindName(ObjectKind kind);
 
 COHORT_BEGIN_UNINSTRUMENTED
 
-// While a thread is in here, ThreadSanitizer takes it for the thread that runs
-// the search: what it touches is the kernel's, and races with nobody. Its own
-// accesses, and what orders them, count for the simulated thread.
+// While one of these exists, ThreadSanitizer takes the current thread for the
+// one that runs the search: the data that is touched is the kernel's, and does
+// not race. The thread's own accesses, and what orders them, count for the
+// simulated thread.
 class Kernel::Inside {
  public:
   explicit Inside([[maybe_unused]] const Kernel& kernel)
@@ -50,7 +51,7 @@ class Kernel::Inside {
 #endif
 };
 
-// The other way round, for what the kernel calls on behalf of a thread.
+// The opposite of Inside, for code that the kernel calls on behalf of a thread.
 class Kernel::Outside {
  public:
   explicit Outside([[maybe_unused]] const Kernel& kernel)
@@ -69,8 +70,8 @@ class Kernel::Outside {
 #endif
 };
 
-// ThreadSanitizer takes whatever is on a stack for the business of the thread
-// whose stack it is. So what others have compiled runs on the search's own.
+// ThreadSanitizer attributes everything on a stack to the thread that owns the
+// stack. So code compiled elsewhere runs on the search's own stack.
 template <class F>
 void Kernel::OnHost(F job) {
 #ifdef ABSL_HAVE_THREAD_SANITIZER

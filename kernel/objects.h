@@ -1,5 +1,5 @@
-// What the simulator knows of each mutex, condition variable, atomic and shared
-// datum: the part of them that does not depend on a type.
+// The simulator's state of each mutex, condition variable, atomic and shared
+// datum: the part that does not depend on a type.
 
 #ifndef COHORT_KERNEL_OBJECTS_H_
 #define COHORT_KERNEL_OBJECTS_H_
@@ -20,8 +20,8 @@ enum class ObjectKind : uint8_t {
   kShared,
 };
 
-// An object that lives across runs, or was made before the first, is new to
-// each run: ids count from 1 in the order of making, or of first use.
+// An object that lives across runs, or was made before the first, counts as new
+// in each run: ids count from 1 in the order of construction, or of first use.
 class Object {
  public:
   Object(const Object&) = delete;
@@ -56,7 +56,7 @@ class MutexCore : public Object {
 
   int owner_ = -1;
   Site locked_at_;
-  uint64_t contenders_ = 0;  // threads that go on once this is free
+  uint64_t contenders_ = 0;  // threads that continue when this is free
   VectorClock* released_ = nullptr;
 };
 
@@ -69,7 +69,7 @@ class CondVarCore : public Object {
   friend class Kernel;
 
   uint64_t waiters_ = 0;
-  // The last signal that met nobody.
+  // The last signal for which there was no waiter.
   int64_t vain_step_ = -1;
   int vain_thread_ = -1;
   Site vain_site_;
@@ -81,7 +81,7 @@ class AtomicCore : public Object {
       : Object(ObjectKind::kAtomic, site), value_(value) {}
   ~AtomicCore();
 
-  uint64_t value_;  // the newest
+  uint64_t value_;  // the newest value
 
  private:
   friend class Kernel;
@@ -99,7 +99,8 @@ class RaceCheckedCore : public Object {
  private:
   friend class Kernel;
 
-  // Epochs: a thread's own time. The last write, and each thread's last read.
+  // Epochs, in each thread's own time: the last write, and each thread's last
+  // read.
   int writer_ = -1;
   uint32_t written_ = 0;
   Site written_at_;

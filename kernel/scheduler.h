@@ -1,5 +1,5 @@
-// Who decides in a simulated run: everything that is not determined by the
-// program is a question to a Scheduler.
+// The interface of schedulers: everything in a simulated run that the program
+// does not determine is a question to a Scheduler.
 
 #ifndef COHORT_KERNEL_SCHEDULER_H_
 #define COHORT_KERNEL_SCHEDULER_H_
@@ -13,13 +13,13 @@ namespace cohort::kernel {
 using Site = std::source_location;
 
 inline constexpr int kMaxThreads = 63;
-// The clock is one more thread, whose every step lets time pass up to the next
-// deadline that somebody waits for.
+// The clock is one more thread, each of whose steps lets time pass up to the
+// next deadline that a thread waits for.
 inline constexpr int kClockThread = 63;
 
 enum class OpKind : uint8_t {
   kStart,  // a thread's first step
-  kEnd,    // and its last
+  kEnd,    // a thread's last step
   kSpawn,
   kJoin,
   kLock,
@@ -38,26 +38,26 @@ enum class OpKind : uint8_t {
   kSetClock,
   kYield,
   kPoint,
-  kDestroy,  // of an object that several threads have used
-  kTick,     // the clock's
+  kDestroy,  // destroys an object that several threads have used
+  kTick,     // a step of the clock
   kQuiesce,  // the end of the run: waits for all others
 };
 
 const char* OpName(OpKind kind);
 
-// In place of an object: each of them.
+// In place of an object: every object.
 inline constexpr uint32_t kAnyObject = ~uint32_t{0};
 
-// What a thread is about to do.
+// The operation that a thread is about to execute.
 struct PendingOp {
   OpKind kind = OpKind::kStart;
   bool read = false;            // changes none of its objects
   uint32_t objects[3] = {};     // 0: none
-  const char* label = nullptr;  // of a Point
+  const char* label = nullptr;  // name of a SchedulePoint
   Site site;
 };
 
-// Whether the order of the two matters.
+// Whether the order of the two operations matters.
 inline bool Dependent(const PendingOp& a, const PendingOp& b) {
   if (a.read && b.read) return false;
   for (const uint32_t x : a.objects) {
@@ -73,11 +73,11 @@ inline bool Dependent(const PendingOp& a, const PendingOp& b) {
 
 // The state in which a thread is picked.
 struct View {
-  uint64_t enabled;  // by thread; never empty
+  uint64_t enabled;  // one bit per thread; never 0
   int current;       // the thread that made the last step
   bool current_yields;
   int64_t step;
-  const PendingOp* pending;  // by thread, of those that are enabled
+  const PendingOp* pending;  // indexed by thread; valid for enabled threads
 
   int count() const { return std::popcount(enabled); }
   bool is_enabled(int thread) const { return (enabled >> thread & 1) != 0; }
@@ -90,11 +90,11 @@ struct View {
 };
 
 enum class ChoiceKind : uint8_t {
-  kWaiter,          // which of those that wait does a signal wake
-  kSpuriousWakeUp,  // 1: this wait wakes for no reason
-  kStaleLoad,       // how many stores ago was this value stored
-  kWeakFailure,     // 1: this compare_exchange_weak fails for no reason
-  kRefusedStart,    // 1: the system has no thread to give
+  kWaiter,          // which of the waiting threads a signal wakes
+  kSpuriousWakeUp,  // 1: this wait wakes spuriously
+  kStaleLoad,       // how many stores ago this value was stored
+  kWeakFailure,     // 1: this compare_exchange_weak fails spuriously
+  kRefusedStart,    // 1: the system refuses the thread
   kUser,            // sync::Choose
 };
 
@@ -105,18 +105,19 @@ class Scheduler {
   virtual void Begin() {}
   virtual void Started(int /*thread*/, int /*parent*/) {}
 
-  // The enabled thread whose pending operation is executed next. Asked before
-  // every step, also where there is but one.
+  // The enabled thread whose pending operation is executed next. Called before
+  // every step, even if only one thread is enabled.
   virtual int PickThread(const View& view) = 0;
 
-  // Below n, which is at least 2; 0 is what ordinarily happens. Concerns the
+  // A number below n, which is at least 2; 0 is the ordinary outcome. For the
   // step that `thread` makes with `op`.
   virtual int Choose(ChoiceKind kind, int n, int thread,
                      const PendingOp& op) = 0;
 };
 
-// What costs the least attention: goes on with the current thread while it can
-// and does not yield, then with the next one, and lets time pass last.
+// The default choice, which replays leave out: continues with the current
+// thread while it can run and does not yield, then with the next one, and lets
+// time pass last.
 inline int DefaultPick(const View& view) {
   if (view.is_enabled(view.current) && !view.current_yields) {
     return view.current;

@@ -1,11 +1,12 @@
-// What runs on the stack of a thread that it switches away from, or that is
-// abandoned: neither frames nor accesses of it are any business of a sanitizer.
+// Excludes code from sanitizer instrumentation: code on the stack of a thread
+// that it switches away from, or that is abandoned. Sanitizers must see neither
+// its frames nor its accesses.
 
 #ifndef COHORT_KERNEL_UNINSTRUMENTED_H_
 #define COHORT_KERNEL_UNINSTRUMENTED_H_
 
-// COHORT_UNINSTRUMENTED is for one function; between BEGIN and END, all that a
-// file itself defines are meant.
+// COHORT_UNINSTRUMENTED applies to one function; BEGIN and END enclose all
+// functions that a file itself defines.
 #ifdef __clang__
 #define COHORT_UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation))
 // clang-format off

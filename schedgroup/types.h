@@ -1,4 +1,4 @@
-// The nouns of timed groups, and what they repeat.
+// Types of schedgroup: results of Cancel, and the forms of periodic tasks.
 
 #ifndef COHORT_SCHEDGROUP_TYPES_H_
 #define COHORT_SCHEDGROUP_TYPES_H_
@@ -10,17 +10,17 @@
 
 namespace cohort::schedgroup {
 
-// What Cancel found.
+// What Cancel(id) found.
 enum class CancelResult {
-  kCancelled,  // it had not begun, and will not: not at all, or not again
+  kCancelled,  // it had not begun, and will not run, or not run again
   kRunning,    // it is not over yet: it has begun, or another call is just
-               // taking it back or skipping it. A repeated task does not run
-               // again after that.
-  kFinished,   // it is over: it has run, or was taken back, skipped or refused
+               // cancelling or skipping it. A periodic task does not run again
+               // after that.
+  kFinished,   // it is over: it has run, or was cancelled, skipped or refused
 };
 
-// What a repeated task may return: whether there is to be another run. Each of
-// the two is a success.
+// What a periodic task may return: whether to run it again. Both values are
+// successes.
 enum class Next { kAgain, kStop };
 
 namespace internal {
@@ -31,15 +31,15 @@ concept DecidesWhatIsNext =
 
 }  // namespace internal
 
-// A task that is repeated: a callable, movable, that can be called as an lvalue
-// in one of the forms of GroupTask, or in one of these:
+// A periodic task: a movable callable that can be called as an lvalue in one of
+// the forms of GroupTask, or in one of these:
 //
-//   () -> Next                           ends when it says so
+//   () -> Next                           ends with kStop
 //   () -> absl::StatusOr<Next>
 //   (const Context&) -> Next             is told when to stop
 //   (const Context&) -> absl::StatusOr<Next>
 //
-// One that can be called in both ways is given the context.
+// A callable that fits both kinds of form is given the context.
 template <class F>
 concept PeriodicTask = std::move_constructible<F> &&
                        (GroupTask<F&> || internal::DecidesWhatIsNext<F&>);

@@ -1,4 +1,4 @@
-// A semaphore whose permits come in any number at once.
+// A weighted semaphore: a request takes any number of permits at once.
 //
 //   cohort::semaphore::Weighted memory(64 << 20);
 //
@@ -6,8 +6,8 @@
 //       memory.AcquirePermit(context, size);
 //   if (!permit.ok()) return permit.status();
 //
-// Use a group with a limit instead where what is bounded are tasks: there a
-// task that waits for its turn costs no thread.
+// Use a group with a limit instead to bound the number of tasks: there a task
+// that waits for its turn costs no thread.
 
 #ifndef COHORT_SEMAPHORE_WEIGHTED_H_
 #define COHORT_SEMAPHORE_WEIGHTED_H_
@@ -29,37 +29,38 @@ namespace cohort::semaphore {
 
 class Permit;
 
-// Hands out permits, up to its size, to whoever asks first.
+// Hands out permits, up to its size, first come, first served.
 //
-// Blocks?         Acquire and AcquirePermit do until there are enough permits;
-//                 they announce it with a BlockingScope. Nothing else does.
-// Cancellation?   A blocked Acquire ends with its context, and those behind it
-//                 move up. With a context that is done already it fails, even
-//                 if there are permits. A Cancel that has returned is final:
-//                 permits that come after it go to the next in line, whether or
-//                 not the cancelled call has woken. Permits that came before it
-//                 stay. Where the two meet, either is the outcome.
+// Blocks?         Acquire and AcquirePermit do, until there are enough permits;
+//                 they announce it with a BlockingScope. No other method does.
+// Cancellation?   A blocked Acquire ends with its context, and the requests
+//                 behind it move up. If the context is done already, Acquire
+//                 fails even if there are permits. A Cancel that has returned
+//                 is final: permits that are released after it go to the next
+//                 request, whether or not the cancelled call has woken. Permits
+//                 that were granted before it stay granted. If grant and Cancel
+//                 coincide, either may win.
 // Order?          Strictly first come, first served: a small request does not
-//                 overtake a large one, which might wait for ever then. So
-//                 TryAcquire fails while anybody waits. Only requests for more
-//                 than the size hold nobody up: Resize can serve them, but no
-//                 Release.
-// On error?       Acquire returns the cause of its context, and nothing else.
-//                 If there is no memory for a wait, it throws std::bad_alloc,
-//                 and nothing has changed.
+//                 overtake a large one, which might otherwise wait forever. So
+//                 TryAcquire fails while a request waits. Only requests for
+//                 more than the size delay nobody: Resize can satisfy them, but
+//                 no Release.
+// On error?       Acquire fails only with the cause of its context. If memory
+//                 for a wait runs out, it throws std::bad_alloc, and nothing
+//                 has changed.
 // Thread safety   All methods, from any thread; permits belong to no thread.
-// Memory ordering What happened before a Release is visible to those whom its
-//                 permits go to.
-// Destruction     Dies if somebody waits, unless the process exits. Permits
-//                 that are taken by number may be out.
+// Memory ordering What happened before a Release is visible to the callers that
+//                 get its permits.
+// Destruction     Dies if a request waits, unless the process exits. Permits
+//                 that were taken by number need not have been released.
 //
-// A negative number, and the release of more than is held, are contract
-// violations, and die before anything changes.
+// A negative number, and the release of more permits than are held, are
+// contract violations, and die before anything changes.
 //
 // From golang.org/x/sync/semaphore.Weighted; Resize is marusama/semaphore's
-// SetLimit. What differs: errors are causes; a grant is not taken back because
-// the context ends after it; the size may be asked for, and changed;
-// misuse leaves nothing changed.
+// SetLimit. What differs: errors are causes; a grant is not revoked because the
+// context ends after it; the size can be read and changed; misuse leaves the
+// semaphore unchanged.
 class Weighted {
  public:
   explicit Weighted(int64_t size);
@@ -67,23 +68,24 @@ class Weighted {
   Weighted(const Weighted&) = delete;
   Weighted& operator=(const Weighted&) = delete;
 
-  // Takes `n` permits: OK. Or none, and returns the cause of `context`.
+  // Takes `n` permits and returns OK; or takes none and returns the cause of
+  // `context`.
   absl::Status Acquire(const Context& context, int64_t n = 1);
 
-  // The same with permits that go back by themselves.
-  // The semaphore outlives them, so it is no temporary.
+  // Like Acquire, with permits that are released automatically. The semaphore
+  // must outlive them, so this does not compile on a temporary one.
   absl::StatusOr<Permit> AcquirePermit(const Context& context, int64_t n = 1) &;
 
-  // Takes `n` permits if they are there and nobody waits.
+  // Takes `n` permits if they are free and no request waits.
   [[nodiscard]] bool TryAcquire(int64_t n = 1);
   [[nodiscard]] std::optional<Permit> TryAcquirePermit(int64_t n = 1) &;
 
-  // Gives `n` permits back, to those who wait in the order in which they came.
+  // Gives `n` permits back; they go to waiting requests in order of arrival.
   void Release(int64_t n = 1);
 
-  // Changes the size at any time. Permits that are out stay out: there may be
-  // more of them than a smaller size, and none is handed out until there are
-  // fewer.
+  // Changes the size at any time. Permits that are held stay held: there may be
+  // more of them than a smaller size, and none is handed out until enough are
+  // back.
   void Resize(int64_t size);
 
   int64_t size() const;
@@ -100,36 +102,42 @@ class Weighted {
     sync::CondVar changed;
   };
 
-  // No number of free permits: they are counted in spare_ just now.
+  // The value of free_ while the lock-free path is closed; the free permits are
+  // then counted in spare_.
   static constexpr int64_t kClosed = std::numeric_limits<int64_t>::min();
 
-  // Takes `n` permits if they are there, nobody waits, and `context` is not
+  // Takes `n` permits if they are free, no request waits, and `context` is not
   // done.
   bool TryTake(int64_t n, const Context& context);
 
-  // Whatever needs the lock is between these two: Close takes the free permits
-  // away from those who need none, and Settle hands them to who waits, or back.
+  // Every slow path runs between Close and Settle. Close disables the lock-free
+  // path; Settle grants waiting requests, and re-enables that path unless some
+  // must still wait.
   void Close() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether somebody waits whom a Release may serve.
+  // Whether a request waits that a Release may satisfy.
   bool HasQueue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // The free permits while nobody waits for any of them, taken and given back
-  // without the lock; else kClosed. Below 0 while more are out than the size.
+  // The free permits while no request waits for any of them, taken and given
+  // back without the lock; else kClosed. Below 0 while more permits are held
+  // than the size.
   sync::Atomic<int64_t> free_;
-  sync::Atomic<int64_t> size_;  // changed under the lock, while closed
+  sync::Atomic<int64_t> size_;  // written under mutex_, between Close and
+                                // Settle
 
   mutable sync::Mutex mutex_;
-  int64_t spare_ ABSL_GUARDED_BY(mutex_) = 0;  // free_, while that is closed
-  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // as they came
+  int64_t spare_ ABSL_GUARDED_BY(mutex_) = 0;  // the value of free_, while that
+                                               // is kClosed
+  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // in order of
+                                                              // arrival
 };
 
-// Permits of a semaphore, which must outlive them. Movable; an empty one holds
-// none.
+// Permits of a semaphore, which must outlive them. Movable; an empty Permit
+// holds none.
 //
 // Blocks?         No.
-// Thread safety   As any value; the permits may go back on any thread.
-// Destruction     Gives them back. So does an assignment, with those of its
+// Thread safety   Like any value; the permits may be released on any thread.
+// Destruction     Releases the permits. An assignment releases those of its
 //                 target.
 class [[nodiscard]] Permit {
  public:

@@ -1,5 +1,4 @@
-// What a body in which GoogleTest has no say asserts with: a model, a fuzz
-// target.
+// Assertions for code that runs without GoogleTest: models and fuzz targets.
 
 #ifndef COHORT_SIM_CHECK_H_
 #define COHORT_SIM_CHECK_H_
@@ -10,8 +9,8 @@
 
 namespace cohort::sim {
 
-// Ends the run as failed, with `claim` as what did not hold, unless `ok`.
-// Outside a run it ends the process. Never blocks.
+// Unless `ok`, ends the run as failed, with `claim` as the assertion that did
+// not hold; outside a run it ends the process. Never blocks.
 void Check(bool ok, absl::string_view claim,
            std::source_location site = std::source_location::current());
 

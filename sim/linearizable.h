@@ -1,11 +1,12 @@
-// Linearizability: whether the calls of several threads returned what they
-// could have returned one after the other, in some order in which no call comes
-// before one that happened before it. What has returned earlier, but with
-// nothing to tell the caller of it, may come later: that is what C++ promises
-// of loads, so an object whose reads are one load is linearizable.
+// A linearizability checker: whether the calls of several threads returned what
+// they could have returned if executed one after the other, in some order that
+// respects happens-before. A call that returned earlier may still be ordered
+// later if nothing made its return visible to the later caller: that is what
+// C++ promises of loads, so an object whose reads are single loads is
+// linearizable.
 //
-// A user writes down what the object is meant to be as a plain value, the
-// model, and with each call what the same call does to the model:
+// The user describes the object as a plain value, the model, and with each call
+// says what the same call does to the model:
 //
 //   sim::History<std::deque<int>> history;
 //   … in one thread:
@@ -45,9 +46,9 @@ namespace cohort::sim {
 
 namespace linearizable_internal {
 
-// For each thread of the run, how much of it happened before now.
+// For each thread of the run, how many of its steps happened before now.
 struct Moment {
-  int thread = 0;  // whose now it is
+  int thread = 0;  // the thread whose "now" it is
   std::vector<uint32_t> known;
 
   static Moment Now();
@@ -55,11 +56,11 @@ struct Moment {
 
 }  // namespace linearizable_internal
 
-// The calls of one run, at most kMaxCalls of them; some ten are checked in no
-// time. To be made in the body.
+// Records the calls of one run, at most kMaxCalls of them; about ten are
+// checked quickly. Create it in the body.
 //
-// Blocks?         No. Nothing in here is a step, or orders anything.
-// Thread safety   Everything, from any thread of the run.
+// Blocks?         No. Nothing here is a scheduling step, or orders anything.
+// Thread safety   All methods, from any thread of the run.
 template <class Model>
   requires std::copyable<Model> && std::equality_comparable<Model>
 class History {
@@ -75,14 +76,14 @@ class History {
   History& operator=(const History&) = delete;
 
   // Returns what `call` returns. `apply` is one of
-  //   R (Model&)               does the same to the model; what it returns is
-  //                            to be equal;
+  //   R (Model&)               does the same to the model; its result must
+  //                            equal that of `call`;
   //   bool (Model&, const R&)  says whether that result is possible now, and if
-  //                            so, does the same to the model: for what has
-  //                            several possible results, or blocks;
+  //                            so, does the same to the model: for a call that
+  //                            has several possible results, or blocks;
   //   void or bool (Model&)    for a call that returns nothing; false: it
   //                            cannot return now.
-  // It must call nothing of //sync, and may be called any number of times.
+  // `apply` must not use //sync, and may be called any number of times.
   template <class F, class G>
   std::invoke_result_t<F&> Call(std::string name, F call, G apply) {
     using R = std::invoke_result_t<F&>;
@@ -101,8 +102,8 @@ class History {
     }
   }
 
-  // Whether there is such an order. A call that has not returned may have had
-  // its effect or not.
+  // Whether there is such an order. A call that has not returned may or may not
+  // have taken effect.
   bool IsLinearizable() const {
     Attempt attempt;
     bool ok = false;
@@ -116,7 +117,7 @@ class History {
     return ok;
   }
 
-  // Ends the run as failed, unless there is one.
+  // Ends the run as failed unless there is such an order.
   void CheckLinearizable(
       std::source_location site = std::source_location::current()) const {
     const bool ok = IsLinearizable();
@@ -138,9 +139,10 @@ class History {
  private:
   using Apply = std::function<bool(Model&)>;
   struct Attempt {
-    // Models from which the calls that are missing in a set explain nothing.
+    // For each set of calls already ordered, the models from which no order of
+    // the remaining calls explains the results.
     std::map<uint64_t, std::vector<Model>> refuted;
-    // Somewhere there was no telling what a call would have done.
+    // At some point it could not be known what a call would have done.
     bool unjudged = false;
   };
 
@@ -152,8 +154,8 @@ class History {
     Apply apply;
     bool returned = false;
     Moment end = {};
-    std::string text = "";  // of the result
-    // In which order calls happened to begin and end.
+    std::string text = "";  // the result as text
+    // The order in which calls happened to begin and end.
     int begun_as = 0;
     int ended_as = 0;
 
@@ -166,8 +168,8 @@ class History {
     }
   };
 
-  // What is in here is no business of ThreadSanitizer: threads race for the
-  // history, and a lock would order what they do besides.
+  // Hides accesses from ThreadSanitizer: threads race for the history, and a
+  // lock would order their other accesses.
   class Unseen {
    public:
     Unseen() { ABSL_ANNOTATE_IGNORE_READS_AND_WRITES_BEGIN(); }
@@ -190,7 +192,7 @@ class History {
     }
   }
 
-  // While a call has not returned, any result will do.
+  // While a call has not returned, any result is acceptable.
   template <class R, class G>
   static Apply Unjudged(const G& apply) {
     if constexpr (!std::invocable<const G&, Model&>) {
@@ -239,8 +241,8 @@ class History {
     call.ended_as = ++events_;
   }
 
-  // Wing and Gong's search: whichever of the calls that are left may have been
-  // the next, and then the others. The same calls often lead to the same model.
+  // Wing and Gong's search: tries each remaining call that may come next, then
+  // the others. The same set of calls often leads to the same model.
   bool Explains(uint64_t done, const Model& model, Attempt& attempt) const {
     const auto left = [&](size_t i) { return (done >> i & 1) == 0; };
     bool all = true;

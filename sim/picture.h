@@ -1,4 +1,4 @@
-// An interleaving as people read it: a column for each thread, a row for each
+// Draws an interleaving for people: a column for each thread, a row for each
 // step.
 
 #ifndef COHORT_SIM_PICTURE_H_
@@ -10,11 +10,11 @@
 
 namespace cohort::sim {
 
-// Of a traced run. "*" marks a step before which a thread that could have gone
-// on was left.
+// For a traced run. "*" marks a step before which the scheduler switched away
+// from a thread that could have continued.
 std::string DrawText(const kernel::RunReport& report);
 
-// A page of its own, which loads nothing.
+// A self-contained HTML page, which loads nothing.
 std::string DrawHtml(const kernel::RunReport& report);
 
 }  // namespace cohort::sim

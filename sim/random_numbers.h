@@ -1,4 +1,4 @@
-// Random numbers that are the same on every machine.
+// A random number generator with the same output on every machine.
 
 #ifndef COHORT_SIM_RANDOM_NUMBERS_H_
 #define COHORT_SIM_RANDOM_NUMBERS_H_
@@ -7,13 +7,13 @@
 
 namespace cohort::sim {
 
-// SplitMix64: any seed will do, and neighbouring ones have nothing in common
-// once hashed. Cheap to seed, which a search does for each schedule.
+// SplitMix64: any seed will do, and after hashing, neighbouring seeds are
+// unrelated. Cheap to seed, which a search does for each schedule.
 class Random {
  public:
   explicit Random(uint64_t seed = 0) : state_(Hash(seed + kGamma)) {}
 
-  // Of all 64 bits.
+  // Uniform over all 64 bits.
   uint64_t Next() { return Hash(state_ += kGamma); }
 
   // Uniform below n, which is at least 1. (The bias of a multiplication is

@@ -1,4 +1,4 @@
-// A schedule as text: the choices in it that are not the usual ones.
+// A schedule as text: the choices in it that differ from the default ones.
 
 #ifndef COHORT_SIM_SCHEDULE_H_
 #define COHORT_SIM_SCHEDULE_H_
@@ -17,22 +17,22 @@
 
 namespace cohort::sim {
 
-// A choice, named by what survives an edit elsewhere: the thread that made the
-// last step, the place in the source of what it does, and how many choices have
-// been made there before.
+// A choice, identified by properties that survive edits elsewhere in the
+// source: the thread that made the last step, the place in the source of the
+// operation, and how many choices have been made there before.
 struct Deviation {
   int thread = 0;
   std::string place;  // "file.cc:31:7"
   int visit = 0;
   bool of_threads = true;
-  int choice = 0;  // a thread, or a number
+  int choice = 0;  // a thread, or a value
 
   friend bool operator==(const Deviation&, const Deviation&) = default;
 };
 
 using Schedule = std::vector<Deviation>;
 
-// "v1:T0@stop.cc:31:7#1>T2,…". Both directions are exact.
+// "v1:T0@stop.cc:31:7#1>T2,…". Formatting and parsing are exact inverses.
 std::string FormatSchedule(const Schedule& schedule);
 absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
 
@@ -45,7 +45,8 @@ class RawReplay : public kernel::Scheduler {
   int Choose(kernel::ChoiceKind kind, int n, int thread,
              const kernel::PendingOp& op) override;
 
-  // Whether there was a choice left for each question, and no question left.
+  // Whether there was a choice for each question, and a question for each
+  // choice.
   bool fits() const { return fits_ && next_ == choices_.size(); }
 
  private:
@@ -54,7 +55,7 @@ class RawReplay : public kernel::Scheduler {
   bool fits_ = true;
 };
 
-// Writes down all choices of another strategy.
+// Records all choices of another strategy.
 class RawRecorder : public kernel::Scheduler {
  public:
   explicit RawRecorder(kernel::Scheduler& scheduler) : scheduler_(scheduler) {}
@@ -77,10 +78,11 @@ class RawRecorder : public kernel::Scheduler {
   std::vector<uint8_t> choices_;
 };
 
-// Counts the choices that are made at a place by a thread.
+// Counts the choices that a thread makes at a place.
 class Places {
  public:
-  // The place of a choice that `thread` meets, and which of those there it is.
+  // The place of a choice that `thread` meets, and its number among those
+  // there.
   std::pair<std::string, int> Visit(int thread, const kernel::PendingOp& op);
   void Clear() { visits_.clear(); }
 
@@ -88,8 +90,8 @@ class Places {
   absl::flat_hash_map<std::pair<int, std::string>, int> visits_;
 };
 
-// Follows the deviations, and does the usual thing everywhere else. Writes down
-// what was done.
+// Follows the deviations, and makes the default choice everywhere else. Records
+// the deviations that were made.
 class Replay : public kernel::Scheduler {
  public:
   explicit Replay(Schedule schedule) : schedule_(std::move(schedule)) {}
@@ -99,13 +101,13 @@ class Replay : public kernel::Scheduler {
   int Choose(kernel::ChoiceKind kind, int n, int thread,
              const kernel::PendingOp& op) override;
 
-  // Whether all of the schedule has been met.
+  // Whether the whole schedule has been followed.
   bool fits() const { return followed_ == schedule_.size(); }
-  // Those deviations that were.
+  // The deviations that were made.
   const Schedule& recorded() const { return recorded_; }
 
  private:
-  // The choice to make, or else -1.
+  // The choice to make; -1 for the default.
   int Find(int thread, const kernel::PendingOp& op, bool of_threads);
 
   const Schedule schedule_;
@@ -114,7 +116,7 @@ class Replay : public kernel::Scheduler {
   Places places_;
 };
 
-// Follows raw choices and writes them down as deviations.
+// Follows raw choices and records them as deviations.
 class Translator : public RawReplay {
  public:
   using RawReplay::RawReplay;

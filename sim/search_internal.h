@@ -1,4 +1,5 @@
-// The inside of Search, with a say for whoever judges a run from outside.
+// Search with an additional oracle. Internal: sim.cc uses it to count
+// GoogleTest failures.
 
 #ifndef COHORT_SIM_SEARCH_INTERNAL_H_
 #define COHORT_SIM_SEARCH_INTERNAL_H_
@@ -10,8 +11,8 @@
 
 namespace cohort::sim {
 
-// `complaint` is asked after every run. What it says, if anything, is what went
-// wrong: a failed assertion, whatever else was found.
+// `complaint` is called after every run. If it returns a text, that is the
+// failure: a failed assertion, whatever else was found.
 Result SearchWith(const Options& options, absl::FunctionRef<void()> body,
                   absl::FunctionRef<std::string()> complaint);
 

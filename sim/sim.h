@@ -1,5 +1,5 @@
-// Searches the schedules of a piece of concurrent code for one on which it goes
-// wrong, within a GoogleTest.
+// Systematic concurrency testing within GoogleTest: searches the schedules of
+// concurrent code for one on which it fails.
 
 #ifndef COHORT_SIM_SIM_H_
 #define COHORT_SIM_SIM_H_
@@ -13,26 +13,26 @@
 
 namespace cohort::sim {
 
-// Runs `body` on one schedule after the other, as Search does, and adds a
-// failure to the current test if one goes wrong, with a picture and what it
-// takes to replay it. An expectation of GoogleTest that does not hold is
-// something that went wrong.
+// Runs `body` on one schedule after the other, as Search does. If one fails,
+// adds a failure to the current test, with a picture and the schedule to
+// replay. A GoogleTest expectation that does not hold is a failure of the run.
 //
-// Flags of the test: --sim_replay=SCHEDULE runs that one alone,
-// --sim_picture=FILE writes the picture as a page of HTML, --sim_seed=N and
-// --sim_schedules=N take the place of what `options` say.
+// Flags of the test: --sim_replay=SCHEDULE runs only that schedule,
+// --sim_picture=FILE writes the picture as an HTML page, --sim_seed=N and
+// --sim_schedules=N override `options`.
 //
-// Blocks the calling thread, which runs everything. Returns what it found.
+// Blocks the calling thread, which runs everything. Returns the result of the
+// search.
 Result Explore(const Options& options, absl::FunctionRef<void()> body,
                std::source_location site = std::source_location::current());
 
-// For ExploreAll: all the schedules that `strategy` has, but for stale loads
-// and spurious wake-ups, which would be too many.
+// Options for ExploreAll: all the schedules that `strategy` has, without stale
+// loads and spurious wake-ups, which would be too many.
 Options AllSchedules(Strategy strategy = Strategy::DepthFirst());
 
-// Explore, for a proof: fails, too, if the search has not come to its end, or
-// if there was nothing to search. The number of schedules becomes a property of
-// the test. With --sim_replay or --sim_schedules it is no more than Explore.
+// Like Explore, but also fails unless the search was exhaustive, or if there
+// was nothing to search. The number of schedules becomes a property of the
+// test. With --sim_replay or --sim_schedules it is the same as Explore.
 Result ExploreAll(const Options& options, absl::FunctionRef<void()> body,
                   std::source_location site = std::source_location::current());
 Result ExploreAll(Strategy strategy, absl::FunctionRef<void()> body,

@@ -1,4 +1,4 @@
-// The strategies behind sim::Strategy.
+// The implementations of sim::Strategy.
 
 #ifndef COHORT_SIM_STRATEGIES_H_
 #define COHORT_SIM_STRATEGIES_H_
@@ -23,25 +23,26 @@ using kernel::kMaxThreads;
 using kernel::PendingOp;
 using kernel::View;
 
-// One strategy for many schedules.
+// A strategy, used for many schedules.
 class Searcher : public kernel::Scheduler {
  public:
   // Prepares for the next schedule. False if there is none.
   virtual bool Next() = 0;
 
-  // Of the schedule that is being run.
+  // The strategy of the current schedule.
   virtual std::string Name() const = 0;
 
-  // Whether the schedule that was run repeats what others have shown.
+  // Whether the schedule that has just run repeats what earlier ones have
+  // shown.
   virtual bool redundant() const { return false; }
 
   // Why the body could not follow the schedule; empty if it did.
   virtual std::string Unfit() const { return ""; }
 };
 
-// Those that a strategy picks from which has an order of its own, and not dice:
-// a thread that has just yielded comes after all others, or a loop that waits
-// for them would never end.
+// The threads that a strategy with an order of its own, rather than dice, picks
+// from: a thread that has just yielded comes after all others, since a loop
+// that waits for them would never end otherwise.
 inline uint64_t Candidates(const View& view) {
   const uint64_t self = uint64_t{1} << view.current;
   const uint64_t others = view.enabled & ~self & ~(uint64_t{1} << kClockThread);
@@ -49,7 +50,8 @@ inline uint64_t Candidates(const View& view) {
                                             : view.enabled;
 }
 
-// What all random ones do with choices that are not between threads.
+// The common part of all random strategies: choices that are not between
+// threads.
 class RandomSearcher : public Searcher {
  public:
   explicit RandomSearcher(uint64_t seed) : seed_(seed) {}
@@ -68,7 +70,7 @@ class RandomSearcher : public Searcher {
   uint64_t schedule_ = 0;
 };
 
-// Each step, any of the threads.
+// Picks any of the threads at each step.
 class RandomWalk final : public RandomSearcher {
  public:
   using RandomSearcher::RandomSearcher;
@@ -77,7 +79,7 @@ class RandomWalk final : public RandomSearcher {
   int PickThread(const View& view) override;
 };
 
-// Priorities, and depth - 1 steps at which the first becomes the last
+// Priorities, and depth - 1 steps at which the first thread becomes the last
 // (Burckhardt et al. 2010). Finds an error of that depth with a probability of
 // at least 1 / (threads * steps^(depth - 1)).
 class Pct final : public RandomSearcher {
@@ -91,15 +93,15 @@ class Pct final : public RandomSearcher {
 
  private:
   const int depth_;
-  int64_t longest_ = 20;  // schedule so far
+  int64_t longest_ = 20;  // longest schedule so far
   int64_t steps_ = 0;
   int64_t lowest_ = 0;
   std::vector<int64_t> changes_;
   int64_t priorities_[kMaxThreads + 1] = {};
 };
 
-// A priority for each operation, drawn anew when one that it depends on has
-// been executed (Yuan et al. 2018).
+// A priority for each operation, drawn anew after an operation that it depends
+// on has been executed (Yuan et al. 2018).
 class Pos final : public RandomSearcher {
  public:
   using RandomSearcher::RandomSearcher;
@@ -113,8 +115,9 @@ class Pos final : public RandomSearcher {
   uint64_t priorities_[kMaxThreads + 1] = {};
 };
 
-// Each thread with the weight of what it, and the threads it will start, have
-// yet to do; which makes all interleavings about as likely (Zhao et al. 2025).
+// Weighs each thread by the steps that it, and the threads that it will start,
+// have yet to make; this makes all interleavings about equally likely (Zhao et
+// al. 2025).
 class UniformRandomWalk final : public RandomSearcher {
  public:
   using RandomSearcher::RandomSearcher;
@@ -126,14 +129,15 @@ class UniformRandomWalk final : public RandomSearcher {
 
  private:
   struct Thread {
-    uint64_t path = 0;  // the same in every schedule
+    uint64_t path = 0;  // identifies the thread; the same in every schedule
     int children = 0;
     int64_t steps = 0;
-    int64_t left = 0;  // expected, those of its children to come included
+    int64_t left = 0;  // expected steps, including those of children still to
+                       // come
   };
 
   static uint64_t PathOfChild(uint64_t path, int child);
-  // The steps of a thread and of all that it starts.
+  // The steps of a thread and of all threads that it starts.
   int64_t Expected(uint64_t path) const;
 
   absl::flat_hash_map<uint64_t, int64_t> own_;  // steps of a thread, by path
@@ -141,7 +145,7 @@ class UniformRandomWalk final : public RandomSearcher {
   int count_ = 0;
 };
 
-// One after the other.
+// Uses several strategies in turn.
 class Mix final : public Searcher {
  public:
   explicit Mix(std::vector<std::unique_ptr<Searcher>> parts)
@@ -168,8 +172,8 @@ class Mix final : public Searcher {
   size_t turn_;
 };
 
-// Every schedule, one after the other. With sleep sets, every one that is not
-// known to equal another but for the order of independent steps.
+// Every schedule, one after the other. With sleep sets, only schedules that are
+// not known to equal another up to the order of independent steps.
 class DepthFirst final : public Searcher {
  public:
   static constexpr int kUnbounded = -1;
@@ -188,8 +192,8 @@ class DepthFirst final : public Searcher {
   struct Node {
     bool of_threads;
     int chosen;
-    int n = 0;           // of a choice between values
-    uint64_t left = 0;   // of a choice between threads: not yet tried
+    int n = 0;           // for a choice between values
+    uint64_t left = 0;   // for a choice between threads: not yet tried
     uint64_t sleep = 0;  // tried elsewhere, to the same effect
     uint64_t tried = 0;
   };
@@ -204,8 +208,9 @@ class DepthFirst final : public Searcher {
   std::vector<Node> nodes_;
 };
 
-// Schedules as a fuzzer has them: a byte says how threads are chosen, a second
-// one seeds what comes after the last, and then there is one for each choice.
+// Schedules encoded by a fuzzer: the first byte says how threads are chosen,
+// the second seeds the choices after the input has ended, and then there is one
+// byte for each choice.
 class Bytes : public Searcher {
  public:
   // Takes bytes from the front; the program may take them from the back.
@@ -213,7 +218,7 @@ class Bytes : public Searcher {
    public:
     explicit Source(absl::Span<const uint8_t> bytes) : bytes_(bytes) {}
     bool empty() const { return bytes_.empty(); }
-    uint8_t Front();  // 0 when empty
+    uint8_t Front();  // 0 if empty
     uint8_t Back();
 
    private:
@@ -230,7 +235,7 @@ class Bytes : public Searcher {
   int Choose(ChoiceKind kind, int n, int thread, const PendingOp& op) override;
 
  private:
-  int Byte();  // -1: the default
+  int Byte();  // -1: take the default
 
   Source& source_;
   bool began_ = false;

@@ -1,4 +1,4 @@
-// What can be said of a schedule.
+// Verdicts: the ways in which a simulated run can fail.
 
 #ifndef COHORT_SIM_VERDICT_H_
 #define COHORT_SIM_VERDICT_H_

@@ -1,4 +1,5 @@
-// Callers who want the same thing at the same time share one call for it.
+// Duplicate call suppression (single flight): concurrent callers that want the
+// same key share one call.
 //
 //   cohort::singleflight::Group<std::string, Page> group;
 //
@@ -12,8 +13,8 @@
 //     return *page;
 //   }
 //
-// A result goes to those who wait for it, and to nobody else: keep it elsewhere
-// if it is to be had later too, as docs/singleflight.md does.
+// A result goes only to the callers that wait for it; to reuse it later, store
+// it elsewhere, as docs/singleflight.md does.
 
 #ifndef COHORT_SINGLEFLIGHT_GROUP_H_
 #define COHORT_SINGLEFLIGHT_GROUP_H_
@@ -33,16 +34,16 @@
 
 namespace cohort::singleflight {
 
-// What a call runs: a callable, movable, of one of these forms, with a T that a
-// V can be made from:
+// The work of a call: a movable callable of one of these forms, with a T from
+// which a V can be made:
 //
 //   () -> T
 //   () -> absl::StatusOr<T>
 //   (const Context&) -> T                  is told when to stop
 //   (const Context&) -> absl::StatusOr<T>
 //
-// It is called once at most, as an rvalue, and destroyed before the call ends.
-// One that can be called in both ways is given the context.
+// Work is called at most once, as an rvalue, and destroyed before the call
+// ends. A callable that fits both kinds of form is given the context.
 template <class F, class V>
 concept WorkFor =
     std::move_constructible<F> &&
@@ -53,81 +54,87 @@ struct Options {
   // group's last call.
   Executor* executor = nullptr;
 
-  // For error messages.
+  // The group's name in error messages.
   std::string name = "";
 };
 
-// Calls, each known by its key while it runs. K is hashed and compared as by
-// Abseil's containers, with which it shares heterogeneous lookup: where K is a
-// std::string, a key may be an absl::string_view. (The hash is seeded, so keys
-// from outside do no harm. Comparing runs under a lock.) V may be of any type
-// that can be moved: all callers of a call are given one and the same. Only
-// what an absl::Status converts to does not compile, since an error would be
-// taken for a value there; where the work has no value, V is std::monostate.
+// A set of calls, each identified by its key while it runs. K is hashed and
+// compared as by Abseil's containers, including heterogeneous lookup: if K is a
+// std::string, a key may be an absl::string_view. (The hash is seeded, so
+// untrusted keys do no harm. Keys are compared under a lock.) V may be any
+// movable type: all callers of a call share one object. Only a V that an
+// absl::Status converts to does not compile, since an error would be taken for
+// a value; if the work has no value, V is std::monostate.
 //
-// Blocks?         Do, until the call has ended: the caller's own work, on its
-//                 thread, or that of another. A caller who waits announces it
-//                 with a BlockingScope. The destructor. Nothing else.
-// Cancellation?   A caller belongs to a call until its context ends. One that
-//                 waits then leaves at once, with the cause. Whichever comes
-//                 first decides what a waiter is given, whenever it wakes: the
-//                 end of the call, or that of its own context. So no result
-//                 follows a Cancel that has returned, and none is taken back by
-//                 a later one. The work has a context of its own, with the
-//                 values of the caller that started it and no deadline, which
-//                 ends when the last of its callers has left: no caller can
-//                 take the result from the others. A caller that comes later
-//                 starts a new call, also while the old one still runs. A
-//                 context that is done on entry starts nothing, and nor does
-//                 the executor where the contexts of all callers have ended.
-// Order?          None between keys. For a key, who comes first starts the
+// Blocks?         Do does, until the call has ended: it runs the work on its
+//                 thread, or waits for another caller's work. A caller that
+//                 waits announces it with a BlockingScope. The destructor does.
+//                 No other method does.
+// Cancellation?   A caller stays with a call until the caller's own context
+//                 ends. A waiting caller then leaves at once, with the cause.
+//                 Whichever comes first decides what a waiter is given,
+//                 whenever it wakes: the end of the call, or the end of the
+//                 waiter's own context. So no result follows a Cancel that has
+//                 returned, and no later Cancel takes a result back. The work
+//                 has a context of its own, with the values of the caller that
+//                 started it and no deadline; it ends when the last caller has
+//                 left: no caller can take the result from the others. A caller
+//                 that arrives after that starts a new call, even while the old
+//                 one still runs. Nothing starts for a context that is done on
+//                 entry, nor on the executor if the contexts of all callers
+//                 have ended.
+// Order?          None between keys. For one key, the first caller starts the
 //                 call.
-// On error?       It goes to all callers, as a value does, and the next one
-//                 starts a new call. (CANCELLED is the cause to a caller whose
-//                 own context has ended: it may be that echo.) An exception is
+// On error?       An error goes to all callers, as a value does, and the next
+//                 caller starts a new call. (If the work returns CANCELLED, a
+//                 caller whose own context has ended gets that context's cause
+//                 instead, since CANCELLED may only echo it.) An exception is
 //                 kInternal, with its type and what(); see Result::exception().
-//                 So is work that ends its thread (pthread_exit), except
-//                 without exceptions: that terminates the process. Do and Start
-//                 inside the work of the same key, which would wait for
-//                 themselves, return FAILED_PRECONDITION: on its thread, and
-//                 wherever its context went. So does a Do or Call::Wait inside
-//                 work that would close a circle of calls, of any length and of
-//                 whatever groups, that wait for each other's keys: see below.
-//                 If there is no memory, a call throws std::bad_alloc and has
-//                 changed nothing; only where it is the context of the work
-//                 that cannot be made, it is as if the work had thrown that. If
-//                 an executor's Submit throws, so does Start, and a caller that
-//                 has joined in the meantime is given INTERNAL, as are all
-//                 callers of work that an executor has taken and drops.
+//                 Work that ends its thread (pthread_exit) is kInternal too,
+//                 except in a build without exceptions: there it terminates the
+//                 process. Do and Start return FAILED_PRECONDITION inside the
+//                 work of the same key, since they would wait for themselves:
+//                 on the thread of that work, and with any context derived from
+//                 that work's. So does a Do or Call::Wait inside work if it
+//                 would close a circle of calls that wait for each other's
+//                 keys, of any length and across any groups: see below. If
+//                 memory runs out, a call throws std::bad_alloc and has changed
+//                 nothing; but if memory runs out for the context of the work,
+//                 the call ends as if the work had thrown std::bad_alloc. If an
+//                 executor's Submit throws, so does Start; a caller that has
+//                 joined in the meantime is given INTERNAL, as are all callers
+//                 of work that an executor has taken and then drops.
 // Thread safety   All methods, from any thread, and inside calls. Unrelated
-//                 keys seldom meet in a lock. A V is read by all who share it.
+//                 keys seldom share a lock. All callers that share a V may read
+//                 it concurrently.
 // Memory ordering What happened before the Do or Start that started a call is
-//                 visible to its work; what that did, to all who see its
-//                 result. What happened before a Do or Start that joined it is
-//                 ordered with neither.
+//                 visible to its work; what the work did is visible to all who
+//                 see its result. What happened before a Do or Start that
+//                 joined the call is not ordered with either of them.
 // Destruction     Cancels all calls, then waits until their work has ended;
-//                 what has not started does not. Those who wait are given what
-//                 came of it. Dies inside a call of the group; but where that
-//                 calls exit() and the group is static, waits for nobody.
+//                 work that has not started does not start. Waiting callers are
+//                 given the results. Dies inside a call of the group; but if
+//                 that call's work calls exit() and the group is static, waits
+//                 for nobody.
 //
-// Bad input dies before anything changes: null work.
+// Null work dies before anything changes.
 //
-// Circles: before a wait begins inside work, on its thread or with its context,
-// the waits that have begun are followed from the call that is wanted. If they
-// lead back to that work, the wait is refused, and what the other calls of the
-// circle are given is up to the work that is told. A wait whose context has
-// ended is no part of a circle, and nor is a call that was started and is not
-// waited for. Only waits inside work pay for this: they share one lock. What is
-// not seen is work that waits on a thread of its own, without its context:
-// there its own deadline frees the waiter, but not the thread that runs the
-// work.
+// Circles: before a wait begins inside work (on its thread or with its
+// context), the waits in progress are followed from the call that is wanted. If
+// they lead back to that work, the wait is refused; what the other calls of the
+// circle return then depends on the work whose wait was refused. A wait whose
+// context has ended is not part of a circle, nor is a call that was started and
+// is not waited for. Only waits inside work pay for this: they share one lock.
+// A wait that work makes on a thread of its own, without its context, is not
+// detected: there a deadline of its own frees the waiter, but not the thread
+// that runs the work.
 //
 // From golang.org/x/sync/singleflight.Group. What differs, and why: callers
 // have a context, and can leave (there: all wait for the slowest, and each
-// program has its own way out); the value has a type; a panic is an error
-// (there: it takes all callers with it, or the process); a call that ends its
-// thread, or enters itself, or is one of a circle, is an error (there: callers
-// wait for ever).
+// program has its own workaround); the value has a type; a panic is an error
+// (there: it takes down all callers, or the process); a call that ends its
+// thread, enters itself, or is part of a circle is an error (there: callers
+// wait forever).
 template <class K, class V>
 class Group {
   static_assert(
@@ -145,14 +152,14 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  // A K, or what may stand for one in a lookup.
+  // A K, or a type that can stand for a K in a lookup.
   template <class Q>
   using KeyArg = typename internal::KeyArgs<K>::template Arg<Q>;
 
-  // The result of the call of `key` that is running, or else of a new one, for
-  // which `work` runs here and now. Who starts a call so returns when its work
-  // does, also where that goes on for others only: Start does not bind its
-  // caller in this way.
+  // Returns the result of the running call of `key`, or else of a new one,
+  // whose `work` runs inside this call. The caller that starts the call returns
+  // when the work does, even if only other callers still want it; Start does
+  // not bind its caller in this way.
   template <WorkFor<V> F, class Q = K>
   Result<V> Do(const Context& context, const KeyArg<Q>& key, F work) {
     internal::CheckNotNull(work, "singleflight::Group::Do");
@@ -172,9 +179,8 @@ class Group {
     return Result<V>(waiter.flight());
   }
 
-  // The same without waiting: `work` runs on the executor, and what is returned
-  // is a caller that can be waited for, and that leaves when `context` ends.
-  // Go's DoChan.
+  // Like Do, without waiting: `work` runs on the executor, and the returned
+  // Call can be waited for, and leaves when `context` ends. Go's DoChan.
   template <WorkFor<V> F, class Q = K>
   Call<V> Start(const Context& context, const KeyArg<Q>& key, F work) {
     internal::CheckNotNull(work, "singleflight::Group::Start");
@@ -198,8 +204,8 @@ class Group {
     return Call<V>(std::move(waiter));
   }
 
-  // Lets the next Do or Start of `key` start a new call, as if there were none.
-  // One that is running goes on, for those who have joined it.
+  // Lets the next Do or Start of `key` start a new call, as if none were
+  // running. A running call goes on for the callers that have joined it.
   template <class Q = K>
   void Forget(const KeyArg<Q>& key) {
     flights_.Forget(Keys::Hash(key), Keys::template Same<V>(key));
@@ -208,7 +214,8 @@ class Group {
  private:
   using Keys = internal::Keys<K>;
 
-  // The context that has the values for that of the work, if it takes one.
+  // The context whose values the work's context gets; null if the work takes no
+  // context.
   template <class F>
   static const Context* ContextFor(const Context& context) {
     return internal::WorkWithContext<F, V> ? &context : nullptr;

@@ -1,4 +1,5 @@
-// What singleflight::Group returns.
+// The results of singleflight::Group: a shared value or an error, and a handle
+// to a call.
 
 #ifndef COHORT_SINGLEFLIGHT_RESULT_H_
 #define COHORT_SINGLEFLIGHT_RESULT_H_
@@ -21,14 +22,14 @@ namespace cohort::singleflight {
 template <class K, class V>
 class Group;
 
-// What came of a call: the value that all its callers share, or an error, which
-// may be the caller's own (its context has ended). Cheap to copy. The value
-// lives as long as any of its results, and may outlive the group: keep the
-// Result where the value is to stay.
+// The result of a call: the value that all its callers share, or an error,
+// which may be the caller's own (its context has ended). Cheap to copy. The
+// value lives as long as any of its results, and may outlive the group: keep
+// the Result to keep the value.
 //
 // Blocks?         Never.
-// Thread safety   Const methods, from any thread. The value is shared: what is
-//                 done with it at the same time must be fit for that.
+// Thread safety   Const methods, from any thread. The value is shared:
+//                 concurrent operations on it must be safe.
 // Destruction     The last result that shares a value destroys it.
 template <class V>
 class [[nodiscard]] Result {
@@ -39,8 +40,8 @@ class [[nodiscard]] Result {
   }
   absl::Status status() const&& { return its_status(); }
 
-  // The value; dies if there is none. That of a temporary is a copy, since the
-  // value may go with it.
+  // The value; dies if there is none. On a temporary Result it returns a copy,
+  // since the value may be destroyed with the Result.
   const V& operator*() const& ABSL_ATTRIBUTE_LIFETIME_BOUND { return value(); }
   V operator*() const&&
     requires std::copy_constructible<V>
@@ -49,19 +50,19 @@ class [[nodiscard]] Result {
   }
   const V& operator*() const&&
     requires(!std::copy_constructible<V>)
-  = delete;  // keep the Result, and take the value from that
+  = delete;  // keep the Result, and take the value from it
   const V* operator->() const& ABSL_ATTRIBUTE_LIFETIME_BOUND {
     return std::addressof(value());
   }
   const V* operator->() const&& = delete;  // keep the Result
 
-  // Whether the call had more callers than one, which may have left it since.
-  // False where the error is the caller's own.
+  // Whether the call has had more than one caller, even if the others have left
+  // since. False if the error is the caller's own.
   bool shared() const { return flight_ != nullptr && flight_->shared(); }
 
-  // The exception that the error was made from, to the one of all callers who
-  // asks first; null for the others. Only one, since sharing an exception
-  // between threads is a race in what it points to.
+  // The exception that the error was made from, for the first of all callers
+  // that asks; null for the others. Only one caller gets it, since sharing an
+  // exception between threads is a race on what it points to.
   std::exception_ptr exception() const {
     return flight_ == nullptr ? nullptr : flight_->TakeException();
   }
@@ -85,21 +86,21 @@ class [[nodiscard]] Result {
   }
 
   sync::RefPtr<internal::Flight> flight_;
-  absl::Status status_;  // where there is no call
+  absl::Status status_;  // if there is no call
 };
 
-// A caller of a call, as Group::Start has made it. Movable; one that was moved
-// from may only be destroyed or assigned to.
+// A caller of a call, made by Group::Start. Movable; a moved-from Call may only
+// be destroyed or assigned to.
 //
-// Blocks?         Wait, until the call or the context of Start has ended; it
-//                 announces that with a BlockingScope.
-// Cancellation?   When the context of Start ends, it leaves the call. See Group
-//                 for what comes first.
-// On error?       Wait inside work that waits for this call returns
-//                 FAILED_PRECONDITION, and does not leave it.
+// Blocks?         Wait does, until the call has ended or the context of Start
+//                 has; it announces that with a BlockingScope.
+// Cancellation?   When the context of Start ends, the Call leaves the call. See
+//                 Group for which of the two comes first.
+// On error?       Wait inside work that this call waits for returns
+//                 FAILED_PRECONDITION, and does not leave the call.
 // Thread safety   Wait and Poll, from any thread.
-// Destruction     Leaves the call: what nobody wants is cancelled. May outlive
-//                 the group.
+// Destruction     Leaves the call; a call that its last caller has left is
+//                 cancelled. May outlive the group.
 template <class V>
 class [[nodiscard]] Call {
  public:
@@ -107,8 +108,8 @@ class [[nodiscard]] Call {
   Call& operator=(Call&& other) noexcept = default;
   ~Call() = default;
 
-  // The result of the call, or the cause if the context has ended before it.
-  // Any number of times. Dies after Abandon.
+  // The result of the call, or the cause if the context has ended first. May be
+  // called any number of times. Dies after Abandon.
   Result<V> Wait() const {
     if (CheckedWaiter("Wait") == nullptr) return Result<V>(status_);
     absl::Status status = waiter_->Await();
@@ -116,7 +117,7 @@ class [[nodiscard]] Call {
     return Result<V>(waiter_->flight());
   }
 
-  // What Wait would return at once; nothing where it would block.
+  // What Wait would return without blocking; nothing if it would block.
   std::optional<Result<V>> Poll() const {
     const internal::Waiter* const waiter = CheckedWaiter("Poll");
     if (waiter != nullptr && waiter->Waits()) return std::nullopt;
@@ -134,7 +135,7 @@ class [[nodiscard]] Call {
   explicit Call(std::unique_ptr<internal::Waiter> waiter)
       : waiter_(std::move(waiter)) {}
 
-  // Null where nothing has been started.
+  // Null if nothing has been started.
   const internal::Waiter* CheckedWaiter(const char* method) const {
     ABSL_CHECK(waiter_ != nullptr || !status_.ok())
         << "singleflight::Call::" << method << ": abandoned, or moved from";

@@ -1,5 +1,5 @@
-// Groups that run at most so many functions at once, and let the caller wait
-// for its turn.
+// Wait groups with slots: they run a bounded number of functions at once, and
+// the caller waits for its turn.
 //
 //   cohort::sizedgroup::WaitGroup group(4);
 //   group.Add([] { Resize("a.png"); }, [] { Resize("b.png"); });
@@ -22,7 +22,7 @@
 namespace cohort::sizedgroup {
 namespace internal {
 
-// What became of the last one; once one is refused, all later ones are.
+// The admission of the last function; once one is refused, all later ones are.
 template <GroupTask... F>
 Admission AddAll(group_internal::Core& core, F... functions) {
   Admission last = Admission::kAccepted;
@@ -34,10 +34,10 @@ Admission AddAll(group_internal::Core& core, F... functions) {
 
 }  // namespace internal
 
-// A place in a WaitGroup for work that runs elsewhere. Gives it back when it is
-// destroyed, from any thread; the group must be there until then, and is: Wait
-// and the destructor wait for it. An empty one (moved from, or made by default)
-// holds nothing.
+// A place in a WaitGroup, held for work that runs elsewhere. Its destructor
+// gives the place back, from any thread. The group exists until then: Wait and
+// the destructor wait for the slot. An empty Slot (moved from or
+// default-constructed) holds nothing.
 class [[nodiscard]] Slot {
  public:
   Slot() = default;
@@ -60,64 +60,63 @@ class [[nodiscard]] Slot {
   group_internal::Core* core_ = nullptr;
 };
 
-// Runs functions, and counts work elsewhere, in one number of slots.
+// Runs functions, and counts work that runs elsewhere, in one shared set of
+// slots.
 //
-// Blocks?         Add and BlockAdd do while the group is full, Wait until it is
-//                 empty, and the destructor. All of them announce it with a
-//                 BlockingScope.
-// Cancellation?   None but by the destructor.
+// Blocks?         Add and BlockAdd do while the group is full; Wait and the
+//                 destructor do until it is empty. All of them announce it with
+//                 a BlockingScope.
+// Cancellation?   None, except by the destructor.
 // Order?          Submissions are served in turn; functions start in the order
 //                 in which they were added.
-// On error?       As with SizedGroup: there is nobody to tell, so Wait writes
-//                 the first to the log. An exception, or the end of the
-//                 function's thread (pthread_exit), is one, of code kInternal.
-//                 The thread may be that of a Wait that helps, which then never
-//                 returns; Wait(kPark) always does. Where memory runs out, the
-//                 call throws, and has changed nothing; an Add of several then
-//                 has added those in front.
+// On error?       As with SizedGroup, no caller receives errors, so Wait logs
+//                 the first. Exceptions: see Exceptions::kCapture in
+//                 group/types.h. If memory runs out, the call throws and has
+//                 changed nothing; but an Add of several functions has then
+//                 added those before the one that failed.
 // Thread safety   All methods, from any thread.
 // Memory ordering What happened before Add is visible to the function, and what
-//                 it did to whoever returns from a Wait that saw it end; the
-//                 same goes for the destruction of a Slot.
-// Destruction     Cancels, then waits for running functions and slots: a slot
-//                 that the destroying thread holds itself is waited for for
-//                 ever. Dies inside a function of the group, but not where that
-//                 calls exit() and the group is static: it then waits for
-//                 nobody.
+//                 the function did is visible to a thread that returns from a
+//                 Wait that saw it end; the same holds for the destruction of a
+//                 Slot.
+// Destruction     Cancels, then waits for running functions and slots: a Slot
+//                 that the destroying thread holds deadlocks. Dies if called
+//                 inside a function of the group; but if a function calls
+//                 exit() and the group is static, it waits for nobody.
 //
 // A size of 0 or less means no bound. A null function is a contract violation,
 // and dies.
 //
 // From pieterclaerhout/go-waitgroup.WaitGroup. What differs: Wait also waits
-// for an Add that is blocked; Done is the destructor of a Slot, so that it can
-// be called neither too often nor too seldom; PendingCount counts without a
-// bound too.
+// for an Add that is blocked; Done is the destructor of a Slot, so it is called
+// exactly once; PendingCount also counts in a group without a bound.
 class WaitGroup {
  public:
   explicit WaitGroup(int size);
 
   // Runs each of the functions in turn, as soon as there is a slot for it. Does
   // not block inside a function of this group, or of a group made inside one:
-  // it is then queued beyond the bound. Returns kAccepted; kCancelled once the
-  // destructor has begun.
+  // the functions are then queued beyond the bound. Returns kAccepted;
+  // kCancelled once the destructor has begun.
   template <GroupTask... F>
   Admission Add(F... functions) {
     return internal::AddAll(*core_, std::move(functions)...);
   }
 
-  // Takes a slot for work elsewhere. Inside a function of this group it does
-  // not block, and may take one beyond the bound. Returns an empty one once the
-  // destructor has begun.
+  // Takes a slot for work that runs elsewhere. Inside a function of this group
+  // it does not block, and may take a slot beyond the bound. Returns an empty
+  // Slot once the destructor has begun.
   Slot BlockAdd();
 
-  // Blocks until all functions have ended, all slots are back, and nobody is
-  // blocked in Add. The group may be used again.
+  // Blocks until all functions have ended, all slots are back, and no Add is
+  // blocked. The group may be used again.
   void Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
-  // Functions that run or are about to, and slots that are held.
+  // The number of functions that run or are about to, and of slots that are
+  // held.
   int PendingCount() const;
 
-  // A slot that is held counts as running, one that was given back as
+  // A slot that is held counts as running; a slot that was given back counts as
   // succeeded.
   Stats stats() const { return core_->stats(); }
 
@@ -125,20 +124,22 @@ class WaitGroup {
   const group_internal::CoreOwner core_;
 };
 
-// The same for functions that may fail, under a context: the first error
+// Like WaitGroup, for functions that may fail, under a context: the first error
 // cancels it.
 //
-// Blocks?         As WaitGroup.
-// Cancellation?   Of the context, or by the first error: functions that have
-//                 not started are skipped, a blocked Add wakes with kCancelled.
-// On error?       The first error by completion is the result of Wait, and then
-//                 the cause of the cancellation, if that lost a function.
+// Blocks?         As for WaitGroup.
+// Cancellation?   When the context ends, or by the first error: functions that
+//                 have not started are skipped, and a blocked Add wakes with
+//                 kCancelled.
+// On error?       Wait returns the first error by order of completion, or else
+//                 the cause of the cancellation, if that kept a function from
+//                 running.
 // Destruction     Cancels, then waits for running functions.
-// The rest is as with WaitGroup.
+// Everything else is as for WaitGroup.
 //
 // From go-waitgroup.ErrorGroup. What differs: functions are given the context,
-// and one that has not started when it ends is skipped, as its documentation
-// says. (There, all of them run.)
+// and a function that has not started when the context ends is skipped, as its
+// documentation says. (There, all of them run.)
 class ErrorGroup {
  public:
   ErrorGroup(const Context& context, int size);
@@ -150,14 +151,14 @@ class ErrorGroup {
     return internal::AddAll(*core_, std::move(functions)...);
   }
 
-  // Blocks until all functions have ended and nobody is blocked in Add, then
-  // cancels the context. OK if every function ran and succeeded, else the first
-  // error, else the cause of the cancellation. May be called again, with the
-  // same result; functions added later are refused.
+  // Blocks until all functions have ended and no Add is blocked, then cancels
+  // the context. OK if every function ran and succeeded, else the first error,
+  // else the cause of the cancellation. May be called again, with the same
+  // result; functions added later are refused.
   absl::Status Wait(WaitPolicy policy = WaitPolicy::kHelp);
 
-  // The context that functions are given. Lives as long as the group, so asking
-  // a temporary one for it does not compile.
+  // The context that functions are given. Lives as long as the group, so
+  // calling this on a temporary group does not compile.
   const Context& context() const& { return core_->context(); }
   const Context& context() && = delete;
 

@@ -1,4 +1,5 @@
-// Atomics: std::atomic under a name that the other modes can take over.
+// Atomics: std::atomic under a name that simulated and jittered builds can
+// replace.
 //
 // Fences are left out on purpose: ThreadSanitizer does not model them.
 

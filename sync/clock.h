@@ -1,8 +1,8 @@
-// The two clocks, and sleeping.
+// Clocks and sleeping: wall time, monotonic time (SteadyTime), and deadlines.
 //
-// Users speak of deadlines as absl::Time. Inside, everything that waits is
-// measured on the monotonic clock, so that a jump of the wall clock (NTP, a
-// person, a resume from suspend) neither loses a wake-up nor repeats one.
+// Users express deadlines as absl::Time. Internally, every wait is measured on
+// the monotonic clock, so that a jump of the wall clock (NTP, a manual change,
+// a resume from suspend) neither loses a wake-up nor repeats one.
 
 #ifndef COHORT_SYNC_CLOCK_H_
 #define COHORT_SYNC_CLOCK_H_
@@ -30,7 +30,7 @@ inline namespace COHORT_SYNC_MODE {
 // Reads the wall clock. Never blocks.
 inline absl::Time Now() { return absl::Now(); }
 
-// Processor time that all threads of the process have used; for heuristics.
+// The processor time that all threads of the process have used; for heuristics.
 inline absl::Duration ProcessCpuTime() {
   timespec time;
   if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) != 0) {
@@ -58,7 +58,7 @@ inline int64_t SteadyNanos() {
 // InfiniteFuture().
 class SteadyTime {
  public:
-  // The clock's epoch, which means nothing by itself.
+  // The clock's epoch, which has no meaning by itself.
   constexpr SteadyTime() = default;
 
   static SteadyTime Now() { return SteadyTime(internal::SteadyNanos()); }
@@ -68,7 +68,7 @@ class SteadyTime {
   }
 
   // The steady time at which the wall clock will read `time`, if nobody sets it
-  // meanwhile. Late by a pause between two readings, never early.
+  // meanwhile. Late by any pause between reading the two clocks, never early.
   static SteadyTime At(absl::Time time);
 
   friend SteadyTime operator+(SteadyTime time, absl::Duration duration) {
@@ -96,15 +96,16 @@ class SteadyTime {
   int64_t nanos_ = 0;
 };
 
-// What the wall clock read at some moment from `earliest` to `latest`.
+// A reading of the wall clock, taken at some moment from `earliest` to
+// `latest`.
 struct WallReading {
   SteadyTime earliest;
   absl::Time wall;
   SteadyTime latest;
 };
 
-// Two clocks cannot be read at once. Where the thread pauses between them, they
-// are read again, since somebody is late by that pause.
+// Two clocks cannot be read at once. If the thread pauses between them, they
+// are read again, since a waiter would be late by that pause.
 inline WallReading ReadWallClock() {
   constexpr int kMostReadings = 8;
   constexpr absl::Duration kShortPause = absl::Microseconds(2);

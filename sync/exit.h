@@ -1,4 +1,4 @@
-// Whether the process is ending, as a destructor has to know.
+// Detects that the process is exiting, for destructors that run then.
 
 #ifndef COHORT_SYNC_EXIT_H_
 #define COHORT_SYNC_EXIT_H_
@@ -10,17 +10,18 @@
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// Whether the calling thread is inside exit(), and so in the destructor of what
-// is static or thread-local, or in a handler of atexit. What is misuse at any
-// other time may then be nobody's fault: a task that calls exit() destroys what
-// it is running in. False where the system does not tell, and in a simulated
-// run. Walks up the stack, which takes microseconds: to be asked where a
-// program would else die.
+// Whether the calling thread is inside exit(), and so in the destructor of a
+// static or thread-local object, or in an atexit handler. What is misuse at any
+// other time may be nobody's fault then: a task that calls exit() destroys the
+// objects that it is running in. False if the system does not tell, and in a
+// simulated run. Walks up the stack, which takes microseconds: call it only
+// where the program would otherwise die.
 bool InExit();
 
-// Takes what other threads may still use, or what cannot be destroyed yet, out
-// of an object that goes while the process ends. It is never destroyed, and no
-// leak to tools that look for these. For the thread inside exit() alone.
+// Keeps `object`, which other threads may still use or which cannot be
+// destroyed yet, when its owner is destroyed while the process exits. It is
+// never destroyed, and leak checkers do not report it. Only for the thread
+// inside exit().
 template <class T>
 void KeepForExit(T object) {
   struct Kept {

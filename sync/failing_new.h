@@ -1,5 +1,5 @@
-// Tests of what holds when memory runs out. Linking this replaces the global
-// operator new of the test.
+// Allocation failure tests: checks what holds when memory runs out. Linking
+// this replaces the test's global operator new.
 
 #ifndef COHORT_SYNC_FAILING_NEW_H_
 #define COHORT_SYNC_FAILING_NEW_H_
@@ -8,8 +8,8 @@
 
 namespace cohort::testing {
 
-// One allocation that fails: the nth that the calling thread makes between Arm
-// and Disarm throws std::bad_alloc, and no other does.
+// One allocation that fails: the n-th that the calling thread makes between Arm
+// and Disarm throws std::bad_alloc; no other does.
 class AllocationFault {
  public:
   explicit AllocationFault(int n) : n_(n) {}
@@ -17,13 +17,13 @@ class AllocationFault {
   AllocationFault& operator=(const AllocationFault&) = delete;
 
   void Arm();
-  // Idempotent. Before any expectation, since these allocate.
+  // Idempotent. Call it before any expectation, since expectations allocate.
   void Disarm();
 
-  // Calls `call` armed. True if it threw std::bad_alloc.
+  // Calls `call` while armed. True if it threw std::bad_alloc.
   bool Strikes(absl::FunctionRef<void()> call);
 
-  // Whether there was an nth allocation. After Disarm.
+  // Whether there was an n-th allocation. Call it after Disarm.
   bool struck() const { return struck_; }
 
  private:
@@ -32,10 +32,11 @@ class AllocationFault {
   bool struck_ = false;
 };
 
-// Runs `scenario` once for each n, from 0, until fewer allocations are made
-// than that. Each run has a process of its own, so that it starts with nothing
-// of the library in use, and its end, a crash or a hang is an expectation that
-// fails with the n. The test must not have used the library before.
+// Runs `scenario` once for each n, from 0, until it makes no more than n
+// allocations. Each run has a process of its own, so that it starts with
+// nothing of the library in use; if that process crashes, hangs or fails, an
+// expectation fails that names n. The test must not have used the library
+// before.
 //
 //   WithEachAllocationFailing([](AllocationFault& fault) {
 //     errgroup::Group group;

@@ -1,8 +1,8 @@
 // Random delays between the steps of real threads, so that a stress test meets
-// schedules that an idle machine would hardly ever show.
+// schedules that an idle machine would hardly ever produce.
 //
-// Built with --//sync:jittered, everything of //sync is what it is in real mode
-// with a delay, mostly of nothing, before it and after it. The sanitizers'
+// In a build with --//sync:jittered, all of //sync works as in real mode, with
+// a delay before and after each operation, most of them zero. The sanitizers'
 // configurations are built that way. Nothing is delayed before StartJitter.
 
 #ifndef COHORT_SYNC_JITTER_H_
@@ -17,17 +17,17 @@ inline namespace COHORT_SYNC_MODE {
 
 #ifdef COHORT_SYNC_JITTERED
 
-// From here on all threads are delayed, each as its own random numbers say;
-// these follow from the seed and the order in which threads came. What the
-// system makes of the delays is its own affair: a seed that failed is likely,
-// not certain, to fail again. Never blocks.
+// From here on all threads are delayed, each by its own random numbers, which
+// follow from the seed and the order in which the threads first asked for one.
+// How the system schedules the delayed threads is not under control: a seed
+// that failed is likely, not certain, to fail again. Never blocks.
 void StartJitter(uint64_t seed);
 
-// From here on, none is.
+// From here on, no thread is delayed.
 void StopJitter();
 
-// A place for a delay: nothing, as a rule; some turns of a loop, a yield, or a
-// sleep of some microseconds. Orders nothing.
+// Possibly delays the calling thread: usually not at all; sometimes by some
+// turns of a loop, a yield, or a sleep of some microseconds. Orders nothing.
 void Jitter();
 
 #else

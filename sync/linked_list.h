@@ -1,11 +1,13 @@
-// An intrusive list: its elements cost no allocation, and leave it in O(1).
+// An intrusive linked list: its elements cost no allocation, and are removed in
+// O(1).
 
 #ifndef COHORT_SYNC_LINKED_LIST_H_
 #define COHORT_SYNC_LINKED_LIST_H_
 
 namespace cohort::sync {
 
-// What an element T inherits: ListHook<T>. An element is in one list at a time.
+// The base class of an element T: ListHook<T>. An element is in one list at a
+// time.
 template <class T>
 class ListHook {
  private:
@@ -16,7 +18,7 @@ class ListHook {
   T* next_ = nullptr;
 };
 
-// Owns nothing.
+// The list does not own its elements.
 template <class T>
 class LinkedList {
  public:

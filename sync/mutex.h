@@ -1,7 +1,7 @@
-// Mutual exclusion: the locks and condition variables that cohort is built on.
+// Locks and condition variables: the mutual exclusion that cohort is built on.
 //
 // These are Abseil's, under names of our own, so that a build setting can
-// replace them by simulated ones, or delay them (jitter.h). Thread-safety
+// replace them with simulated ones, or delay them (jitter.h). Thread-safety
 // annotations work on them as they do on Abseil's.
 
 #ifndef COHORT_SYNC_MUTEX_H_
@@ -15,9 +15,10 @@
 
 namespace cohort::sync {
 
-// Who waits. A daemon (a timer thread, a monitor) waits for work that may never
-// come, so a run in which only daemons wait has not deadlocked. The simulator
-// needs to be told; in real mode the argument costs nothing.
+// The kind of a waiting thread. A daemon (a timer thread, a monitor) waits for
+// work that may never come, so a run in which only daemons wait has not
+// deadlocked. The simulator needs this information; in real mode the argument
+// costs nothing.
 enum class WaitKind { kNormal, kDaemon };
 
 }  // namespace cohort::sync
@@ -29,7 +30,7 @@ enum class WaitKind { kNormal, kDaemon };
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// Exclusive locks, and no conditions except those of CondVar: the part of
+// Exclusive locks, and no conditions except through CondVar: the part of
 // absl::Mutex that can be simulated.
 class ABSL_LOCKABLE Mutex {
  public:
@@ -50,7 +51,7 @@ class ABSL_LOCKABLE Mutex {
  private:
   friend class CondVar;
 
-  // Abseil has changed its spelling, and deprecates the old one where it has
+  // Abseil has renamed these methods, and deprecates the old names where it has
   // both.
   template <class M>
   static void LockImpl(M& mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -100,14 +101,14 @@ class CondVar {
   // Blocks until signalled, with `*mutex` released meanwhile.
   void Wait(Mutex* mutex, WaitKind = WaitKind::kNormal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    // Between the predicate and the wait: it is there that a signal which does
-    // not hold the mutex gets lost.
+    // Between the check of the predicate and the wait: there, a signal that
+    // does not hold the mutex gets lost.
     Jitter();
     cv_.Wait(&mutex->mutex_);
   }
 
-  // The same, until `deadline` at the latest. True if it was the deadline that
-  // ended the wait.
+  // Like Wait, until `deadline` at the latest. True if the deadline ended the
+  // wait.
   bool WaitUntil(Mutex* mutex, SteadyTime deadline,
                  WaitKind = WaitKind::kNormal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {

@@ -1,4 +1,5 @@
-// Plain data that several threads use, and that something else has to guard.
+// Plain shared data, which something else has to guard; a simulated run checks
+// it for data races.
 
 #ifndef COHORT_SYNC_RACE_CHECKED_H_
 #define COHORT_SYNC_RACE_CHECKED_H_
@@ -14,12 +15,12 @@
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// A T, and in a simulated run one whose accesses are checked: two of which one
-// at least writes, and that nothing orders, are reported as a race whatever
-// they read. In real mode it is the T alone.
+// A T whose accesses are checked in a simulated run: an unordered pair of
+// accesses, at least one of them a write, is reported as a data race, whatever
+// values they read. In real mode it is the T alone.
 //
-// Never blocks, and is no place at which threads are switched: what is wrong
-// with an access is seen from the order of the others.
+// Never blocks, and is not a scheduling point: a race shows in the order of the
+// other steps.
 template <class T>
 class RaceChecked {
  public:
@@ -28,7 +29,7 @@ class RaceChecked {
   RaceChecked(const RaceChecked&) = delete;
   RaceChecked& operator=(const RaceChecked&) = delete;
 
-  // To be used at once: the reference is not checked.
+  // Use the reference at once: it is not checked.
   const T& Read() const { return value_; }
   T& Write() { return value_; }
 

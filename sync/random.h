@@ -1,4 +1,4 @@
-// Chance, for what must not happen everywhere at once.
+// Random numbers for jitter and for fair choices.
 
 #ifndef COHORT_SYNC_RANDOM_H_
 #define COHORT_SYNC_RANDOM_H_
@@ -8,8 +8,8 @@
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// A number from 0 up to, not including, 1. Not for secrets. In a simulated run
-// the schedule chooses among the smallest, the middle and the largest.
+// A number in [0, 1). Not for secrets. In a simulated run the schedule chooses
+// among the smallest, the middle and the largest.
 double RandomFraction();
 
 }  // namespace COHORT_SYNC_MODE

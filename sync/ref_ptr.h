@@ -1,4 +1,4 @@
-// Intrusive reference counting, for objects that share themselves.
+// Intrusive reference counting, for objects with shared ownership.
 
 #ifndef COHORT_SYNC_REF_PTR_H_
 #define COHORT_SYNC_REF_PTR_H_
@@ -16,14 +16,15 @@ class RefCount {
   // A new object has one reference.
   void Ref() const { count_.fetch_add(1, kRelaxed); }
 
-  // True if that was the last one: the caller deletes the object.
+  // True if this was the last reference: the caller must delete the object.
   bool Unref() const { return count_.fetch_sub(1, kAcqRel) == 1; }
 
  private:
   mutable Atomic<int64_t> count_{1};
 };
 
-// Owns a reference to a T, which has Ref(), and Unref() that deletes.
+// Owns a reference to a T, which has Ref(), and an Unref() that deletes it with
+// its last reference.
 template <class T>
 class RefPtr {
  public:
@@ -38,7 +39,7 @@ class RefPtr {
     return pointer;
   }
 
-  // Adds one.
+  // Adds a reference.
   static RefPtr Share(T* object) {
     if (object != nullptr) object->Ref();
     return Adopt(object);

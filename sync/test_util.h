@@ -1,4 +1,4 @@
-// What the tests of all packages share.
+// Helpers that the tests of all packages share.
 
 #ifndef COHORT_SYNC_TEST_UTIL_H_
 #define COHORT_SYNC_TEST_UTIL_H_
@@ -18,8 +18,8 @@
 
 namespace cohort::testing {
 
-// Waits for a state that other threads are on their way to, and leaves them the
-// processors meanwhile.
+// Waits for a state that other threads are about to reach, and yields the
+// processors to them meanwhile.
 template <class Condition>
 void Await(Condition condition) {
   while (!condition()) sync::SleepFor(absl::Microseconds(200));
@@ -61,7 +61,7 @@ class Gate {
   bool awaited_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// Runs its function when the last copy of what holds it is destroyed.
+// Runs its function when the last copy of its owner is destroyed.
 class AtEnd {
  public:
   explicit AtEnd(std::function<void()> f)
@@ -71,10 +71,10 @@ class AtEnd {
   std::shared_ptr<void> guard_;
 };
 
-// Calls `f` with that many bytes of the calling thread's stack in use.
+// Calls `f` with `bytes` bytes of the calling thread's stack in use.
 [[gnu::noinline]] inline void WithStackInUse(std::size_t bytes,
                                              absl::FunctionRef<void()> f) {
-  // Volatile, so that no optimizer shortens what nobody reads.
+  // Volatile, so that no optimizer removes an array that is never read.
   char* volatile space = static_cast<char*>(__builtin_alloca(bytes));
   *space = 1;
   f();

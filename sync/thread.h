@@ -1,5 +1,5 @@
-// Threads: starting and joining them, what is local to them, and what the
-// scheduler is told about them.
+// Threads: starting and joining them, thread-local objects, and hints for the
+// scheduler.
 
 #ifndef COHORT_SYNC_THREAD_H_
 #define COHORT_SYNC_THREAD_H_
@@ -20,7 +20,7 @@ namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
 struct ThreadOptions {
-  std::string name = "";  // Linux shows its first 15 bytes
+  std::string name = "";  // Linux shows only the first 15 bytes
 };
 
 }  // namespace COHORT_SYNC_MODE
@@ -34,8 +34,8 @@ namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
 // A thread that must be joined or detached before it is destroyed. Unlike
-// std::thread it says as a Status that the system has no thread to give, also
-// where exceptions are off.
+// std::thread it reports as a Status that the system cannot create a thread,
+// even where exceptions are off.
 class [[nodiscard]] Thread {
  public:
   Thread() = default;
@@ -44,14 +44,15 @@ class [[nodiscard]] Thread {
   ~Thread();  // dies if joinable()
 
   // Starts a thread that runs `body`. RESOURCE_EXHAUSTED if it cannot be
-  // created, also for want of memory: `body` is then destroyed unrun. An
-  // exception that leaves `body` terminates the process.
+  // created, also if memory runs out: `body` is then destroyed without having
+  // run. An exception that leaves `body` terminates the process.
   static absl::StatusOr<Thread> Start(ThreadOptions options,
                                       absl::AnyInvocable<void() &&> body);
 
   bool joinable() const { return handle_.has_value(); }
 
-  // Blocks until the thread has ended. Everything it did is then visible.
+  // Blocks until the thread has ended. Everything that the thread did is then
+  // visible.
   void Join();
 
   // Gives up the handle: the thread ends by itself.
@@ -63,18 +64,18 @@ class [[nodiscard]] Thread {
   std::optional<pthread_t> handle_;
 };
 
-// Tells threads apart; an id may be used again after its thread has ended.
+// Identifies a thread; an id may be reused after its thread has ended.
 using ThreadId = std::thread::id;
 inline ThreadId CurrentThreadId() { return std::this_thread::get_id(); }
 
-// Names the calling thread for LooksBlocked().
+// Identifies the thread that constructs it, for LooksBlocked().
 class ThreadProbe {
  public:
   static ThreadProbe OfCurrentThread();
 
   // A guess, for heuristics only: whether the thread sleeps in the kernel.
-  // False where the system does not tell, and for a thread that has ended.
-  // Reads a file; takes some microseconds.
+  // False if the system does not tell, or if the thread has ended. Reads a
+  // file; takes some microseconds.
   bool LooksBlocked() const;
 
  private:
@@ -83,8 +84,8 @@ class ThreadProbe {
   int64_t tid_;
 };
 
-// One object of type T for each thread, made on the thread's first use of it
-// and told apart from others of the same type by `Tag`.
+// One object of type T for each thread, created on the thread's first use of
+// it; `Tag` distinguishes it from others of the same type.
 template <class T, class Tag>
 class ThreadLocal {
  public:
@@ -94,9 +95,9 @@ class ThreadLocal {
   }
 };
 
-// The one object of its kind in the process, made by the first caller and never
-// destroyed, so that it can be used while the process exits. (In a simulated
-// run, one for each run.) `kMake` returns it from `new`.
+// The one object of its kind in the process, created by the first caller and
+// never destroyed, so that it can be used while the process exits. (In a
+// simulated run, one for each run.) `kMake` returns it from `new`.
 template <auto kMake>
 auto& ProcessWide() {
   static auto& object = *kMake();
@@ -112,9 +113,9 @@ inline int HardwareConcurrency() {
   return count == 0 ? 1 : static_cast<int>(count);
 }
 
-// A named place between two steps at which the simulator may switch threads
-// and a scripted schedule may stop one; in jittered mode, a place for a delay.
-// Nothing in real mode.
+// A named place between two steps. Here the simulator may switch threads, and a
+// scripted schedule may stop one; in jittered mode it is a place for a delay.
+// Does nothing in real mode.
 inline void SchedulePoint(const char* /*name*/) { Jitter(); }
 
 }  // namespace COHORT_SYNC_MODE

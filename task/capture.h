@@ -1,5 +1,4 @@
-// Invokes a user's code, and converts an exception that leaves it into a
-// status.
+// Invokes user code, and converts an escaping exception into a status.
 
 #ifndef COHORT_TASK_CAPTURE_H_
 #define COHORT_TASK_CAPTURE_H_
@@ -12,9 +11,10 @@
 
 namespace cohort::task_internal {
 
-// What `body` returns. An exception that leaves it becomes kInternal, with the
-// text "<who()> threw <type>: <what()>", and is kept in `*exception` unless
-// that is null. The end of the thread (pthread_exit) passes through.
+// Returns what `body` returns. An exception that leaves `body` becomes
+// kInternal, with the text "<who()> threw <type>: <what()>", and is stored in
+// `*exception` unless `exception` is null. The unwinding of pthread_exit passes
+// through.
 absl::Status InvokeCapturing(absl::FunctionRef<absl::Status()> body,
                              absl::FunctionRef<std::string()> who,
                              std::exception_ptr* exception = nullptr);

@@ -1,4 +1,5 @@
-// What a group accepts as a task, and the one shape that it becomes inside.
+// The callables that a group accepts as tasks, and the one type that they are
+// converted to inside.
 
 #ifndef COHORT_TASK_TASK_H_
 #define COHORT_TASK_TASK_H_
@@ -29,15 +30,15 @@ concept TaskWithoutContext =
 
 }  // namespace task_internal
 
-// A task of a group: a callable, movable, of one of these forms:
+// A task of a group: a movable callable of one of these forms:
 //
-//   () -> void                 ends well unless it throws
+//   () -> void                 succeeds unless it throws
 //   () -> absl::Status
 //   (const Context&) -> void   is told when to stop
 //   (const Context&) -> absl::Status
 //
-// It is called once, as an rvalue, and destroyed before it is counted out. One
-// that can be called in both ways is given the context.
+// A task is called once, as an rvalue, and destroyed before it counts as ended.
+// A callable that fits both kinds of form is given the context.
 template <class F>
 concept GroupTask =
     std::move_constructible<F> &&
@@ -47,8 +48,9 @@ namespace task_internal {
 
 using Task = absl::AnyInvocable<absl::Status(const Context&) &&>;
 
-// Whether a callable that can be null is. (A lambda without captures compares
-// with nullptr through its conversion to a function pointer; it is never null.)
+// Whether a callable of a nullable type is null. (A lambda without captures
+// compares with nullptr through its conversion to a function pointer; it is
+// never null.)
 template <class F>
 bool IsNull(const F& callable) {
   if constexpr (!std::is_empty_v<F> && requires { callable == nullptr; }) {
@@ -81,7 +83,7 @@ absl::Status InvokeForStatus(F&& f) {
   }
 }
 
-// Calls a task of any form; with a context before `args` if it takes one.
+// Calls a task of any form, with a context before `args` if it takes one.
 template <class F, class... Args>
   requires(TaskWithContext<F, Args...> || TaskWithoutContext<F, Args...>)
 absl::Status CallTask(F&& task, const Context& context, Args&&... args) {
@@ -91,7 +93,7 @@ absl::Status CallTask(F&& task, const Context& context, Args&&... args) {
   });
 }
 
-// The common shape of a task; null for a callable that is null.
+// Converts a task to the common type; null for a callable that is null.
 template <GroupTask F>
 Task MakeTask(F task) {
   if (IsNull(task)) return nullptr;

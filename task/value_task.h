@@ -1,5 +1,5 @@
-// What All, Race, Take, Retry and their like accept: callables that yield
-// values.
+// The callables that All, Race, Take, Retry and their like accept: functions
+// that return values.
 
 #ifndef COHORT_TASK_VALUE_TASK_H_
 #define COHORT_TASK_VALUE_TASK_H_
@@ -20,7 +20,7 @@
 namespace cohort {
 namespace task_internal {
 
-// What a function that returns an R yields, and whether it may fail instead.
+// The value type of a function that returns R, and whether it may fail instead.
 template <class R>
 struct Yield {
   using Value = R;
@@ -31,17 +31,18 @@ struct Yield<absl::StatusOr<T>> {
   using Value = T;
   static constexpr bool kMayFail = true;
 };
-// A const result is the same one; otherwise a const StatusOr would be a value.
+// A const result is treated as non-const; otherwise a const StatusOr would be a
+// value.
 template <class R>
 struct Yield<const R> : Yield<R> {};
 
 template <class T>
 void BaseIsAStatusOr(const absl::StatusOr<T>*);
 
-// A failure must not pass for a value: a function without a value is one for
-// errgroup::Group or ForEach, and a type of one's own that is derived from
-// Status or StatusOr has to be returned as the base that it is. (A StatusOr
-// within a StatusOr is a value: it says which of the two failures it means.)
+// A failure must not pass for a value: use errgroup::Group or ForEach for a
+// function without a value, and return a type that is derived from Status or
+// StatusOr as its base class. (A StatusOr within a StatusOr is a value: the
+// nesting says which of the two failures is meant.)
 template <class T>
 concept NotAStatus = !std::derived_from<T, absl::Status> &&
                      (Yield<T>::kMayFail ||
@@ -56,7 +57,7 @@ template <class F, class... Args>
 concept CallableForValue =
     std::invocable<F, Args...> && YieldsValue<std::invoke_result_t<F, Args...>>;
 
-// How F is called, with `Args`, and a context before them if it takes one.
+// How F is called, with `Args`, preceded by a context if it takes one.
 template <class F, class... Args>
   requires(CallableForValue<F, const Context&, Args...> ||
            CallableForValue<F, Args...>)
@@ -77,31 +78,32 @@ using ValueOf = typename Yield<typename ValueCall<F, Args...>::Result>::Value;
 
 }  // namespace task_internal
 
-// A callable that yields a value, movable, of one of these forms:
+// A movable callable that returns a value, of one of these forms:
 //
 //   () -> T
 //   () -> absl::StatusOr<T>
 //   (const Context&) -> T                  is told when to stop
 //   (const Context&) -> absl::StatusOr<T>
 //
-// T is a movable object of any type, also one that can be made of an
-// absl::Status, or is a StatusOr itself: a failure never becomes the value, nor
-// a value a failure. Only T = absl::Status does not compile, since the two
-// could not be told apart: errgroup::Group and hunch::ForEach are for functions
-// without a value. A callable that can be called in both ways is given the
-// context.
+// T is a movable object of any type, even one that can be made from an
+// absl::Status, or that is a StatusOr itself: a failure never becomes a value,
+// nor a value a failure. Only T = absl::Status does not compile, since the
+// value and the failure could not be told apart: errgroup::Group and
+// hunch::ForEach are for functions without a value. A callable that fits both
+// kinds of form is given the context.
 template <class F>
 concept ValueTask = std::move_constructible<F> &&
                     (task_internal::CallableForValue<F, const Context&> ||
                      task_internal::CallableForValue<F>);
 
-// What it yields, without the StatusOr.
+// The value type, without the StatusOr.
 template <ValueTask F>
 using ValueTaskResult = task_internal::ValueOf<F>;
 
 namespace task_internal {
 
-// Whether the elements of a range of type R are its own, and R an rvalue.
+// Whether the elements of a range of type R may be moved out: the range owns
+// them, and R is an rvalue.
 template <class R>
 concept GivesAway = !std::is_lvalue_reference_v<R> && !std::ranges::view<R>;
 
@@ -111,8 +113,8 @@ inline constexpr bool kYieldTheSame =
 
 }  // namespace task_internal
 
-// A range of callables that yield values. Out of a container that is passed as
-// an rvalue they are moved; out of an lvalue, or a view, copied.
+// A range of callables that return values. They are moved out of a container
+// that is passed as an rvalue, and copied from an lvalue or a view.
 template <class R>
 concept ValueTaskRange =
     std::ranges::input_range<R> && ValueTask<std::ranges::range_value_t<R>> &&
@@ -120,7 +122,7 @@ concept ValueTaskRange =
      std::constructible_from<std::ranges::range_value_t<R>,
                              std::ranges::range_reference_t<R>>);
 
-// Callables that yield values, all of the same type.
+// Callables that all return values of the same type.
 template <class... F>
 concept ValueTasksOfOneType = sizeof...(F) > 0 && (ValueTask<F> && ...) &&
                               task_internal::kYieldTheSame<F...>;
@@ -132,12 +134,12 @@ concept ValueTasks = (sizeof...(F) == 1 && (ValueTaskRange<F> && ...)) ||
 
 namespace task_internal {
 
-// A place for the value of one task.
+// Storage for the value of one task.
 template <class T>
 using Slot = std::optional<T>;
 
-// Calls `call`, and makes its value, if there is one, in `place`: a Slot, or a
-// StatusOr that is not OK.
+// Calls `call`, and constructs its value, if there is one, in `place`: a Slot,
+// or a StatusOr that is not OK.
 template <class Place, class F, class... Args>
 absl::Status CallInto(Place& place, F&& call, const Context& context,
                       Args&&... args) {
@@ -154,15 +156,16 @@ absl::Status CallInto(Place& place, F&& call, const Context& context,
   return absl::OkStatus();
 }
 
-// The failure, or the value. Both are put where they belong by name: a T may be
-// made of a Status, or be one for those who look at it as a bool.
+// The failure, or the value. Both are constructed explicitly as what they are:
+// a T may be constructible from a Status, or look like one when it is read as a
+// bool.
 template <class T>
 absl::StatusOr<T> ResultOf(const absl::Status& status, Slot<T>& slot) {
   if (!status.ok()) return absl::StatusOr<T>(status);
   return absl::StatusOr<T>(absl::in_place, *std::move(slot));
 }
 
-// The same as a task; null for a callable that is null.
+// Converts a callable with a value to a task; null for a callable that is null.
 template <ValueTask F>
 Task MakeValueTask(F call, std::shared_ptr<Slot<ValueTaskResult<F>>> slot) {
   if (IsNull(call)) return nullptr;

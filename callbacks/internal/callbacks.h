@@ -28,7 +28,7 @@ using group_internal::Values;
 using task_internal::ResultOf;
 using task_internal::Task;
 
-// How each of the functions ended, none of them stopped by another.
+// The results of all functions; none of them stops another.
 inline std::vector<absl::Status> RunAll(const Context& context,
                                         RunOptions options,
                                         std::vector<Task> tasks) {
@@ -86,7 +86,7 @@ absl::StatusOr<T> Race(const Context& context, const char* caller,
       group_internal::AllFailures(caller, std::move(result.ended)));
 }
 
-// Each element with a result of its own, whatever becomes of the others.
+// Each element has a result of its own, whatever the others return.
 template <class R, class F>
 auto Map(const Context& context, MapOptions options, R& range,
          const F& function) {

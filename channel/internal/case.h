@@ -1,4 +1,4 @@
-// From values to the cases of an operation, and back. Internal.
+// Converts values to the cases of an operation, and back. Internal.
 
 #ifndef COHORT_CHANNEL_INTERNAL_CASE_H_
 #define COHORT_CHANNEL_INTERNAL_CASE_H_
@@ -24,11 +24,12 @@ class End;
 absl::Status ClosedToSend();
 absl::Status ClosedAndEmpty();
 
-// Carries out the only case: blocks for it with a context, and is UNAVAILABLE
-// without one if it is not ready.
+// Carries out the only case. With a context it blocks for it; without one it
+// returns UNAVAILABLE if the case is not ready.
 absl::Status RunOne(const Context* context, Case& action);
 
-// A value in a box. Puts it back to where it was if it has not been sent.
+// A value in a box. Moves the value back to where it was if it has not been
+// sent.
 template <class T>
 class Boxed {
  public:
@@ -51,14 +52,14 @@ class Boxed {
   std::unique_ptr<Box> box_;
 };
 
-// The place for a box that is to come.
+// Receives a box.
 template <class T>
 class Unboxed {
  public:
   bool received() const { return box_ != nullptr; }
-  // What has come.
+  // The value that was received.
   T& operator*() { return static_cast<BoxOf<T>&>(*box_).value; }
-  // OUT_OF_RANGE if nothing has.
+  // OUT_OF_RANGE if nothing was received.
   Result<T> Get() && {
     if (!received()) return NoValue<T>(ClosedAndEmpty());
     return Value<T>(std::move(**this));

@@ -1,9 +1,8 @@
-// The engine under every channel: one buffer, and two queues of who waits. What
-// uses it, in Send, in Receive and in a Select alike, is an Operation, of which
-// operation.h tells. Internal.
+// The engine under every channel: one buffer, and two queues of waiting
+// operations. Every Send, Receive and Select uses it through an Operation,
+// which operation.h describes. Internal.
 //
-// Values travel in boxes, so that no constructor of the user's runs under a
-// lock.
+// Values travel in boxes, so that no user constructor runs under a lock.
 
 #ifndef COHORT_CHANNEL_INTERNAL_CORE_H_
 #define COHORT_CHANNEL_INTERNAL_CORE_H_
@@ -24,7 +23,7 @@ class Core;
 class Operation;
 struct Waiter;
 
-// A value on its way.
+// A value in transit.
 struct Box : sync::ListHook<Box> {
   virtual ~Box() = default;
 };
@@ -37,38 +36,40 @@ struct BoxOf final : Box {
 
 enum class Direction { kSend, kReceive };
 
-// To send to a channel, to receive from it, or to have waited long enough.
+// A case of an operation: send to a channel, receive from it, or wait until a
+// time.
 struct Case {
-  // The number of what it receives, once it has.
+  // Numbers the value that was received, if there is one.
   void Count() {
     if (count != nullptr && *box != nullptr) number = (*count)++;
   }
 
-  Core* channel = nullptr;  // null: ready when it is due
+  Core* channel = nullptr;  // null: ready at `due`
   Direction direction = Direction::kReceive;
-  // Of what is to be sent; cases may share it. Or to where what is received
-  // goes, empty. If the case was carried out and nothing has moved, the channel
-  // is closed.
+  // For a send: the value (several cases may share it). For a receive: where
+  // the value is stored; empty on entry. If the case was carried out and no
+  // value has moved, the channel is closed.
   std::unique_ptr<Box>* box = nullptr;
   sync::SteadyTime due = sync::SteadyTime::InfiniteFuture();
-  // Counts, unless null, what is received by the cases that share it; of one
-  // channel, under its lock.
+  // If not null, counts the values received by the cases that share it; these
+  // must be of one channel, under whose lock it is.
   uint64_t* count = nullptr;
   uint64_t number = 0;
 };
 
-// What has become of a case of an operation when it was looked at.
+// The result of looking at a case of an operation.
 enum class Outcome {
   kDone,      // it was carried out
   kNotReady,  // nothing has changed
-  kOver,      // the operation has another case that was carried out
+  kOver,      // another case of the operation was carried out, or its context
+              // is done
 };
 
 class Core {
  public:
   // Dies on a negative capacity.
   explicit Core(int capacity);
-  // Dies if somebody waits here.
+  // Dies if a call waits here.
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -78,23 +79,23 @@ class Core {
   int capacity() const { return static_cast<int>(capacity_); }
   int size() const;
 
-  // A stage of a pipeline begins to read here, or to write. Dies if one has
-  // before.
+  // A stage of a pipeline begins to read, or to write, here. Dies if another
+  // stage did so before.
   void BeginReading(const char* stage);
   void BeginWriting(const char* stage);
 
  private:
   friend class Operation;
 
-  // Carries out a case of `self`, which is not waiting for it here.
+  // Carries out a case of `self`, which has no waiter in this queue for it.
   Outcome Try(Case& action, Operation& self)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Outcome TrySend(Operation& self, std::unique_ptr<Box>& box)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Outcome TryReceive(Operation& self, std::unique_ptr<Box>& box)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // With the first in the queue who can be served: gives him what is in the
-  // box, or takes what he has.
+  // Serves the first waiter in `queue` that can be served: gives it what is in
+  // `box`, or takes what it has.
   Outcome Meet(sync::LinkedList<Waiter>& queue, Operation& self,
                std::unique_ptr<Box>& box) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   sync::LinkedList<Waiter>& Queue(Direction direction)
@@ -105,11 +106,11 @@ class Core {
   mutable sync::Mutex mutex_;
   sync::LinkedList<Box> buffer_ ABSL_GUARDED_BY(mutex_);
   size_t size_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Of whoever is here, some cannot be served: see operation.h.
+  // Some of these waiters cannot be served: see operation.h.
   sync::LinkedList<Waiter> senders_ ABSL_GUARDED_BY(mutex_);
   sync::LinkedList<Waiter> receivers_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  const char* reader_ ABSL_GUARDED_BY(mutex_) = nullptr;  // stages
+  const char* reader_ ABSL_GUARDED_BY(mutex_) = nullptr;  // name of the stage
   const char* writer_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 

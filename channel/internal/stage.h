@@ -1,4 +1,4 @@
-// What the stages of a pipeline have in common. Internal.
+// The common part of the pipeline stages. Internal.
 
 #ifndef COHORT_CHANNEL_INTERNAL_STAGE_H_
 #define COHORT_CHANNEL_INTERNAL_STAGE_H_
@@ -28,15 +28,15 @@
 
 namespace cohort::channel {
 
-// How many threads a stage is.
+// How many threads a stage uses, and how.
 struct StageOptions {
-  // Values that the function is given at the same time. The calling thread is
-  // one of the workers; the others are tasks of the executor, as far as that
+  // How many values the function is given at the same time. The calling thread
+  // is one of the workers; the others are tasks of the executor, as far as it
   // has threads for them. At least 1.
   int workers = 1;
 
-  // Whether results keep the order of what they were made of; else they come in
-  // the order in which they are ready.
+  // Whether results keep the order of the values that they were made from; else
+  // they come in the order in which they are ready.
   bool ordered = true;
 
   // Null: DefaultExecutor().
@@ -45,8 +45,8 @@ struct StageOptions {
 
 namespace internal {
 
-// One call of a stage: its name, its context, and what it returns. For all of
-// its workers.
+// One call of a stage: its name, its context, and its result. Shared by all its
+// workers.
 class Stage {
  public:
   Stage(const char* name, const Context& context, StageOptions options = {});
@@ -57,33 +57,33 @@ class Stage {
   int workers() const { return options_.workers; }
   bool ordered() const { return options_.ordered; }
 
-  // That of the call; of several workers one that ends when the stage does.
+  // The context of the call; with several workers, a context that also ends
+  // when the stage does.
   const Context& context() const {
     return scope_.has_value() ? scope_->context() : outer_;
   }
 
-  // OK unless something below has said otherwise, and then that which was
-  // first.
+  // OK, or the status that the first Fail set.
   absl::Status status() const;
-  // The stage ends.
+  // Ends the stage.
   void Fail(absl::Status error);
   void End() { Fail(absl::OkStatus()); }
   bool over() const;
 
-  // Whether one was carried out: otherwise the stage has to end.
+  // Whether a case was carried out: otherwise the stage must end.
   bool Await(Case& action);
   std::optional<size_t> Await(Operation& operation);
 
-  // A channel was found closed. Whoever did that may have ended because of the
-  // context, and then this is not the end of the values.
+  // Called when a channel was found closed. It may have been closed because of
+  // the context, and then this is not the end of the values.
   void SeeClosed();
 
-  // Lets `work` run, once for each worker at the same time, until all of them
-  // have returned. An exception that leaves one of them ends the stage, and
-  // leaves this if nothing has ended it before.
+  // Runs `work` once for each worker, concurrently, until all have returned. An
+  // exception that leaves one of them ends the stage, and leaves this call if
+  // nothing ended the stage before.
   void Run(absl::FunctionRef<void()> work);
 
-  // The value that a function of the user's has returned, or its error.
+  // The value that a user function has returned, or its error.
   template <class U, class R>
   std::optional<U> ValueOf(R result) {
     if constexpr (!std::is_same_v<R, U> && kIsStatusOr<R>) {
@@ -117,8 +117,8 @@ class Stage {
 template <class T>
 constexpr bool Stage::kIsStatusOr<absl::StatusOr<T>> = true;
 
-// What `reduce` is given of a result of `map`: the value in a StatusOr, unless
-// it is to be given that as it is.
+// The type of a result of `map` that `reduce` is given: the value in a
+// StatusOr, unless `reduce` takes the StatusOr itself.
 template <class F, class R, class M>
 struct MappedType {
   using Type = M;
@@ -131,8 +131,8 @@ struct MappedType<F, R, absl::StatusOr<M>> {
 template <class F, class R, class M>
 using Mapped = typename MappedType<F, R, M>::Type;
 
-// The channels at one end of a stage. They are closed when it ends, so that
-// those before it end too, and those behind it.
+// The channels at one end of a stage. They are closed when it ends, so that the
+// stages before and after it end too.
 template <class T>
 class Held {
  public:
@@ -156,15 +156,15 @@ class Held {
   const std::vector<Channel<T>*> channels_;
 };
 
-// What a stage reads. For all workers.
+// The input of a stage. Shared by all workers.
 template <class T>
 class Input {
  public:
   Input(Stage& stage, Channel<T>& channel)
       : stage_(stage), held_({&channel}, stage, &Core::BeginReading) {}
 
-  // None at the end of the channel, or if the stage has to end. `*number` is
-  // how many there have been before.
+  // None at the end of the channel, or if the stage must end. `*number` is how
+  // many values came before this one.
   std::optional<T> Next(uint64_t* number = nullptr) {
     Unboxed<T> received;
     Case action = Access::ReceiveCase(held_[0], received);
@@ -181,10 +181,10 @@ class Input {
  private:
   Stage& stage_;
   const Held<T> held_;
-  uint64_t count_ = 0;  // under the lock of the channel
+  uint64_t count_ = 0;  // guarded by the lock of the channel
 };
 
-// What a stage reads from several channels as one. What that costs for a value
+// The inputs of a stage that reads several channels as one. The cost of a value
 // does not depend on their number.
 template <class T>
 class Inputs {
@@ -196,7 +196,7 @@ class Inputs {
         any_(absl::MakeSpan(cases_)),
         open_(held_.size()) {}
 
-  // None at the end of all channels, or if the stage has to end.
+  // None at the end of all channels, or if the stage must end.
   std::optional<T> Next() {
     for (; open_ > 0; --open_) {
       const std::optional<size_t> index = stage_.Await(any_);
@@ -228,14 +228,14 @@ class Inputs {
   size_t open_;
 };
 
-// Where a stage writes. For all workers.
+// The output of a stage. Shared by all workers.
 template <class T>
 class Output {
  public:
   Output(Stage& stage, Channel<T>& channel)
       : stage_(stage), held_({&channel}, stage, &Core::BeginWriting) {}
 
-  // False if its reader has closed it, or if the stage has to end.
+  // False if its reader has closed the channel, or if the stage must end.
   bool Send(T value) {
     Boxed<T> boxed(value);
     Case action = Access::SendCase(held_[0], boxed);
@@ -250,8 +250,8 @@ class Output {
   const Held<T> held_;
 };
 
-// Where a stage writes to several channels. One that its reader has closed is
-// sent to no more.
+// The outputs of a stage that writes to several channels. A channel that its
+// reader has closed is not used any more.
 template <class T>
 class Outputs {
  public:
@@ -264,8 +264,8 @@ class Outputs {
     had_it_.reserve(held_.size());
   }
 
-  // To one that is ready, which costs the same whatever their number. False if
-  // there is none left, or if the stage has to end.
+  // Sends to one channel that is ready; the cost does not depend on their
+  // number. False if no open channel is left, or if the stage must end.
   bool Send(T value) {
     box_ = std::make_unique<BoxOf<T>>(std::move(value));
     const std::optional<size_t> index = SendToOne();
@@ -274,7 +274,7 @@ class Outputs {
     return true;
   }
 
-  // A copy to each of them, in the order in which they are ready.
+  // Sends a copy to each channel, in the order in which they are ready.
   bool SendToAll(T value) {
     for (const size_t index : had_it_) Arm(index);
     had_it_.clear();
@@ -306,8 +306,8 @@ class Outputs {
     ++armed_;
   }
 
-  // What is in the box. The one that has it is not armed any more; none if all
-  // are closed, or if the stage has to end.
+  // Sends the content of the box. The channel that received it is not armed any
+  // more; none if all channels are closed, or if the stage must end.
   std::optional<size_t> SendToOne() {
     for (; armed_ > 0;) {
       const std::optional<size_t> index = stage_.Await(any_);
@@ -325,13 +325,14 @@ class Outputs {
   std::vector<Case> cases_;
   Operation any_;
   size_t armed_;
-  std::vector<size_t> had_it_;  // and are not armed
+  std::vector<size_t> had_it_;  // and are not armed now
 };
 
-// The results of several workers, passed on one at a time: in the order of
-// their numbers, or of no numbers, as they come. Whoever brings the one that is
-// next passes on what is there by then; the others go back to work, and are at
-// most so far ahead as there are places.
+// Passes on the results of several workers, one at a time: in the order of
+// their numbers, or, if not ordered, as they come. The worker that brings the
+// next result passes on all consecutive results that have arrived; the others
+// go back to work. They can be ahead by at most as many results as there are
+// places.
 template <class R>
 class Results {
  public:
@@ -343,7 +344,7 @@ class Results {
         places_(kPlacesOfAWorker * stage.workers()),
         waiting_(static_cast<size_t>(places_.capacity())) {}
 
-  // Blocks for a place for one that is to come. False if the stage has to end.
+  // Blocks for a place for a future result. False if the stage must end.
   bool TakePlace() {
     const absl::Status taken = places_.Send(stage_.context(), Place());
     if (!taken.ok()) stage_.Fail(taken);
@@ -351,8 +352,8 @@ class Results {
   }
   void GiveBackPlace() { places_.TryReceive().IgnoreError(); }
 
-  // In the place that was taken; an empty one is passed over. False if the
-  // stage has to end.
+  // Puts a result in the place that was taken; an empty result is skipped.
+  // False if the stage must end.
   bool Put(uint64_t number, std::optional<R> result) {
     auto boxed = std::make_unique<std::optional<R>>(std::move(result));
     {
@@ -378,7 +379,8 @@ class Results {
     return waiting_[number % waiting_.size()];
   }
 
-  // Null if it is not there yet: then whoever brings it goes on.
+  // Null if the next result has not arrived: the worker that brings it
+  // continues.
   Slot Next() {
     sync::MutexLock lock(&mutex_);
     Slot next = std::move(Waiting(next_));
@@ -398,11 +400,11 @@ class Results {
   std::vector<Slot> waiting_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;  // if not ordered
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // somebody passes on
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a thread is passing on
 };
 
-// What all stages with a function are: `make` is called with each value, by
-// several workers at once, and what it returns is passed on, if it is not
+// The common part of all stages with a function: `make` is called with each
+// value, by several workers at once, and its result is passed on unless it is
 // empty. Ends when `pass_on` returns false.
 template <class R, class T, class Make, class PassOn>
 void Process(Stage& stage, Input<T>& input, Make make, PassOn pass_on) {

@@ -1,16 +1,17 @@
-// The tree under Context: one node for each CancelScope.
+// The tree of cancellation under Context: one node for each CancelScope.
+// Internal.
 //
 // A child keeps its parent alive; the parent knows its children by raw pointers
-// and takes a reference only while it ends them. That suffices because its
-// scope ends a node before it lets go of it, and a node that ends leaves its
-// parent's list. Status and cause are written once, before done_, and never
-// change. No two nodes are ever locked at once.
+// and takes a reference only while it ends them. That suffices because a scope
+// ends its node before it releases it, and a node that ends leaves its parent's
+// list. Status and cause are written once, before done_, and never change. No
+// two nodes are ever locked at once.
 //
-// A node ends in two steps. First it and all below are marked: done_ is set,
-// and those who wait are woken. That needs no thread, runs no code of a user's,
-// and is complete when Cancel returns. Then comes what the end entails, which
-// is code of users: callbacks and stop tokens, on the thread that cancels, or
-// on the executor if a deadline was the end.
+// A node ends in two steps. First the node and all nodes below are marked:
+// done_ is set, and waiters are woken. That needs no other thread, runs no user
+// code, and is complete when Cancel returns. Then the consequences follow,
+// which are user code: callbacks and stop tokens, on the thread that cancels,
+// or on the executor if a deadline ended the node.
 
 #ifndef COHORT_CONTEXT_INTERNAL_NODE_H_
 #define COHORT_CONTEXT_INTERNAL_NODE_H_
@@ -38,9 +39,9 @@
 namespace cohort::context_internal {
 
 class Node;
-struct StopSource;  // opaque, as Attachment in context.h
+struct StopSource;  // opaque, like Attachment in context.h
 
-// What an end is unless somebody says otherwise.
+// The status and cause of an end for which no others were given.
 const absl::Status& Cancelled();
 const absl::Status& DeadlineExceeded();
 
@@ -62,9 +63,8 @@ struct Deadline {
   }
 };
 
-// Learns that a node is done, at once, wherever that came from. A base, for
-// what lives on the stack or in an object of its owner's: it costs no
-// allocation.
+// Is woken as soon as a node is done, whatever ended it. A base class for an
+// object on the stack or in its owner: it costs no allocation.
 class Waker : public sync::ListHook<Waker> {
  public:
   Waker(const Waker&) = delete;
@@ -77,9 +77,9 @@ class Waker : public sync::ListHook<Waker> {
  private:
   friend class Node;
 
-  // Called once, while the node is locked. May take a lock under which nobody
-  // touches a context. Must not block for longer than that, nor run code of a
-  // user's.
+  // Called once, while the node is locked. May take a lock only if no context
+  // is touched under that lock. Must not block for longer than that, and must
+  // not run user code.
   virtual void Wake() = 0;
 
   bool listed_ = false;  // guarded by the node's mutex
@@ -93,7 +93,7 @@ class Registration final : public sync::ListHook<Registration> {
   void Ref() const { references_.Ref(); }
   void Unref();
 
-  // What DoneCallback's destructor does.
+  // Called by DoneCallback's destructor.
   void Withdraw();
 
  private:
@@ -105,7 +105,8 @@ class Registration final : public sync::ListHook<Registration> {
 
   sync::RefCount references_;
   const sync::RefPtr<Node> node_;
-  absl::AnyInvocable<void() &&> callback_;  // touched by whoever changed state_
+  absl::AnyInvocable<void() &&> callback_;  // used by the thread that changed
+                                            // state_
   State state_ = State::kWaiting;
   sync::ThreadId runner_;  // while kRunning
   sync::CondVar over_;
@@ -114,11 +115,11 @@ class Registration final : public sync::ListHook<Registration> {
 class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
  public:
   // A child of `parent`, which may be null. It ends at `deadline`, or at its
-  // parent's where that is earlier.
+  // parent's deadline if that is earlier.
   static sync::RefPtr<Node> Create(sync::RefPtr<Node> parent, Deadline deadline,
                                    absl::Status deadline_cause);
 
-  // A child of `parent` that `target` ends with as well.
+  // A child of `parent`. When it ends, `target` ends too.
   static sync::RefPtr<Node> CreateRelay(sync::RefPtr<Node> parent,
                                         sync::RefPtr<Node> target);
 
@@ -132,20 +133,19 @@ class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
   const Deadline& deadline() const { return deadline_; }
   const absl::Status& deadline_cause() const { return deadline_cause_; }
 
-  // Ends this node and all below. True if it was this call that did. When it
-  // returns, all of them are done.
+  // Ends this node and all nodes below. True if this call ended this node. When
+  // it returns, all of them are done.
   bool Cancel(absl::Status status, absl::Status cause);
 
-  // Ends the node if its deadline has passed, and with it the one above whose
-  // deadline that is. What each of those who wait does, so that they need no
-  // other thread.
+  // Ends the node if its deadline has passed, and with it the ancestor that set
+  // that deadline. Every waiter calls this, so that it needs no other thread.
   void EndIfDue();
 
   void AwaitDone();
   bool AwaitDoneUntil(sync::SteadyTime deadline);
 
-  // Between the two, `waker` is woken if the node ends; the first wakes it at
-  // once if it has ended. After the second it is woken no more.
+  // Between Watch and Unwatch, `waker` is woken if the node ends; Watch wakes
+  // it at once if the node has ended. After Unwatch it is not woken any more.
   void Watch(Waker& waker);
   void Unwatch(Waker& waker);
 
@@ -172,47 +172,49 @@ class Node final : private TimerQueue::Timer, public sync::ListHook<Node> {
   void JoinParent();
   void LeaveParent();
 
-  // Marks this node and all below, and puts all that it has marked in `ended`.
-  // False if it was not this call that ended this node; it is complete all the
-  // same.
+  // Marks this node and all nodes below, and adds those that it has marked to
+  // `ended`. False if another call ended this node; all are done when it
+  // returns all the same.
   bool MarkTree(const absl::Status& status, const absl::Status& cause,
                 Ended& ended);
   // False if the node was done before. Moves its children to `below`, with a
-  // reference each.
+  // reference to each.
   bool Mark(const absl::Status& status, const absl::Status& cause, Ended& ended,
             sync::LinkedList<Node>& below);
   void MarkLocked(const absl::Status& status, const absl::Status& cause,
                   Ended& ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsLeaf() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // After that, outside all locks: what the end of the node entails.
+  // Called after marking, outside all locks: runs the consequences of the end
+  // of the node.
   void FinishEnd();
-  // Whether that is code of a user's.
+  // Whether the consequences include user code.
   bool HasListeners();
   void RunCallbacks();
 
   sync::RefCount references_;
   sync::RefPtr<Node> parent_;
-  sync::RefPtr<Node> target_;  // of a relay
+  sync::RefPtr<Node> target_;  // for a relay
   const Deadline deadline_;
   const bool has_timer_;
-  const absl::Status deadline_cause_;  // of whose deadline_ it is
+  const absl::Status deadline_cause_;  // the cause given by the context that
+                                       // set deadline_
 
   bool listed_ = false;  // in parent_->children_; guarded by parent_->mutex_
 
   sync::Atomic<bool> done_ = false;  // changes under mutex_
   absl::Status status_;              // written before done_, then constant
   absl::Status cause_;
-  // From before done_ is set until all below are done.
+  // True from before done_ is set until all nodes below are done.
   sync::Atomic<bool> marking_ = false;
-  Node* next_ended_ = nullptr;  // of the Ended that has this node
+  Node* next_ended_ = nullptr;  // link in the Ended that holds this node
 
   sync::Mutex mutex_;
   sync::CondVar done_changed_;
   sync::LinkedList<Node> children_ ABSL_GUARDED_BY(mutex_);
   sync::LinkedList<Waker> wakers_ ABSL_GUARDED_BY(mutex_);
   sync::LinkedList<Registration> callbacks_ ABSL_GUARDED_BY(mutex_);
-  // For stop_token(); made on first use.
+  // For stop_token(); created on first use.
   std::unique_ptr<StopSource> stop_source_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,4 +1,4 @@
-// The immutable chain of typed values that contexts carry.
+// The immutable chain of typed values that contexts carry. Internal.
 
 #ifndef COHORT_CONTEXT_INTERNAL_VALUE_H_
 #define COHORT_CONTEXT_INTERNAL_VALUE_H_
@@ -9,8 +9,8 @@
 
 namespace cohort::context_internal {
 
-// Its address stands for the key type. Not const, so that no linker may fold
-// two of them into one.
+// Its address represents the key type. Not const, so that no linker may merge
+// two of them.
 template <class Key>
 inline char kKey = 0;
 
@@ -59,7 +59,7 @@ sync::RefPtr<Value> MakeValue(sync::RefPtr<Value> parent, const void* key,
       new TypedValue<T>(std::move(parent), key, std::move(value)));
 }
 
-// The data of the last value with this key, else null.
+// The data of the most recent value with this key, else null.
 inline const void* FindValue(const Value* value, const void* key) {
   while (value != nullptr && value->key() != key) value = value->parent();
   return value == nullptr ? nullptr : value->data();

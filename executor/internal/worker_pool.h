@@ -1,5 +1,5 @@
-// The engine under every pool of pools.h: one queue, threads that come and go,
-// and a monitor that keeps the promise of progress.
+// The engine under every pool of pools.h: one queue, threads that start and end
+// on demand, and a monitor that keeps the promise of progress. Internal.
 
 #ifndef COHORT_EXECUTOR_INTERNAL_WORKER_POOL_H_
 #define COHORT_EXECUTOR_INTERNAL_WORKER_POOL_H_
@@ -24,7 +24,7 @@ namespace cohort {
 namespace executor_internal {
 
 struct PoolPolicy {
-  std::string name;  // of the threads
+  std::string name;  // of its threads
   int workers;       // threads that run tasks at once while none blocks
   int max_threads;
   bool grows;  // replaces threads that block
@@ -46,8 +46,8 @@ class WorkerPool : public Executor {
  protected:
   explicit WorkerPool(PoolPolicy policy);
 
-  // What every pool's own destructor does: runs all tasks, joins all threads.
-  // Not for the destructor of this base to do: tasks still make virtual calls.
+  // Runs all tasks and joins all threads. Must be called by the derived
+  // destructor, not this base's, because tasks still make virtual calls.
   void Finish();
 
  private:
@@ -65,39 +65,41 @@ class WorkerPool : public Executor {
 
   void Enqueue(Task task, std::list<Task> WorkerPool::* queue);
   int64_t Queued() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes the next one to start, of which there is one.
+  // Takes the next task to start; there must be one.
   void TakeTask(std::list<Task>* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void BlockingBegan() final;
   void BlockingEnded() final;
 
-  // A worker's life: take tasks until there is none, then leave.
+  // The main function of a worker: takes tasks until there is none, then
+  // leaves.
   void RunWorker(Worker* self);
   bool NextTask(Worker* self, std::list<Task>* task);
   bool Park(Worker* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Leave(Worker* self);
-  // The calling thread as a worker of this pool; else null.
+  // The worker of this pool that is the calling thread; else null.
   Worker* ThisWorker();
 
-  // For Finish, where a task of the pool exits: leaves all as it is, for good.
+  // For Finish inside exit(), called by a task of the pool: leaves everything
+  // as it is, for good.
   void Freeze() ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  // For Finish: waits until no worker is left, then takes what none of them
-  // could run.
+  // For Finish: waits until no worker is left, then takes the tasks that none
+  // of them could run.
   bool TakeLeftover(std::list<Task>* task);
 
-  // Threads that may run a task right now: neither idle nor announced as
-  // blocked.
+  // The number of threads that may run a task right now: neither idle nor
+  // announced as blocked.
   int64_t Active() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // How many of these there should be at most.
+  // How many active threads there should be at most.
   int64_t Allowed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether tasks are queued that no thread is on its way to.
+  // Whether there are queued tasks for which no thread is on its way.
   bool Stuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether somebody has to look after tasks that are stuck.
+  // Whether the monitor must look after stuck tasks.
   bool NeedsMonitor() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AtCap() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Sends a thread for each queued task, as far as that is allowed. To be
-  // called after every change that allows more.
+  // Sends a thread for each queued task, as far as the limits allow. Call it
+  // after every change that allows more.
   void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -107,7 +109,7 @@ class WorkerPool : public Executor {
 
   void WakeMonitor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunMonitor();
-  // For as long as tasks are stuck.
+  // Runs as long as tasks are stuck.
   void Watch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Estimates how many of the active threads do not sleep. Releases the lock
   // meanwhile.
@@ -120,23 +122,26 @@ class WorkerPool : public Executor {
   // Lists, so that a task changes hands without moving: a move would run the
   // user's move constructor under the lock.
   std::list<Task> queue_ ABSL_GUARDED_BY(mutex_);
-  std::list<Task> urgent_ ABSL_GUARDED_BY(mutex_);  // before those
+  std::list<Task> urgent_ ABSL_GUARDED_BY(mutex_);  // started before those in
+                                                    // queue_
   int urgent_in_a_row_ ABSL_GUARDED_BY(mutex_) = 0;
   std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
   std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);    // for Finish to join
-  std::vector<Worker*> idle_ ABSL_GUARDED_BY(mutex_);  // the latest at the back
+  std::vector<Worker*> idle_ ABSL_GUARDED_BY(mutex_);  // the most recent at the
+                                                       // back
   int64_t arriving_ ABSL_GUARDED_BY(mutex_) = 0;  // sent, not yet at the queue
   int64_t blocked_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t boost_ ABSL_GUARDED_BY(mutex_) = 0;  // what the monitor allows on top
-  int64_t started_ ABSL_GUARDED_BY(mutex_) = 0;  // tasks, ever
+  int64_t boost_ ABSL_GUARDED_BY(mutex_) = 0;  // extra threads that the monitor
+                                               // allows
+  int64_t started_ ABSL_GUARDED_BY(mutex_) = 0;  // tasks started so far
   int64_t start_failures_ ABSL_GUARDED_BY(mutex_) = 0;
   bool failure_reported_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  sync::CondVar worker_ended_;  // while stopping
+  sync::CondVar worker_ended_;  // signalled while stopping
 
   sync::Thread monitor_ ABSL_GUARDED_BY(mutex_);
   sync::CondVar monitor_wake_;
-  bool monitor_awake_ ABSL_GUARDED_BY(mutex_) = false;  // or woken
+  bool monitor_awake_ ABSL_GUARDED_BY(mutex_) = false;  // or has been woken
   bool monitor_stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool cap_reported_ ABSL_GUARDED_BY(mutex_) = false;
 };

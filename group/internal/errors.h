@@ -1,4 +1,4 @@
-// Several errors as one.
+// Joins several errors into one, and logs errors. Internal.
 
 #ifndef COHORT_GROUP_INTERNAL_ERRORS_H_
 #define COHORT_GROUP_INTERNAL_ERRORS_H_
@@ -12,13 +12,13 @@
 
 namespace cohort::group_internal {
 
-// OK for none, else a status with the code of the first one and the text
-// "<prefix>2 error(s) occurred: [0] {e0}, [3] {e3}"; `more` errors are not
-// there to be told.
+// OK if there are no errors, else a status with the code of the first one and
+// the text "<prefix>2 error(s) occurred: [0] {e0}, [3] {e3}". `more` counts
+// further errors, whose texts were not kept.
 absl::Status JoinErrors(absl::string_view prefix,
                         absl::Span<const TaskError> errors, int64_t more = 0);
 
-// For a group that has nobody to tell: writes the first of `errors` to the log.
+// For a group whose caller does not receive errors: logs the first of `errors`.
 void LogFirst(absl::string_view group, absl::Span<const TaskError> errors);
 
 }  // namespace cohort::group_internal

@@ -1,4 +1,4 @@
-// Which tasks a task runs inside of, over groups and threads. Internal.
+// Which tasks a task runs inside of, across groups and threads. Internal.
 
 #ifndef COHORT_GROUP_INTERNAL_LINEAGE_H_
 #define COHORT_GROUP_INTERNAL_LINEAGE_H_
@@ -12,27 +12,28 @@ namespace cohort::group_internal {
 class Core;
 
 // A task, as known to the groups that were made inside it: each keeps its
-// maker's, also when it outlives it. Safe for concurrent use; blocks for no
-// more than a short lock.
+// maker's Lineage, even after the maker has ended. Safe for concurrent use;
+// blocks for no more than a short lock.
 class Lineage {
  public:
-  // Of a task of `core`, which `maker` is the maker of.
+  // The lineage of a task of `core`; `maker` is that of the task that created
+  // `core`.
   Lineage(const Core* core, sync::RefPtr<Lineage> maker);
 
   void Ref() const { references_.Ref(); }
   void Unref();
 
-  // The task has ended. What it has made is now directly below the nearest task
-  // around it that still runs.
+  // The task has ended. What it has made is now directly below the nearest
+  // enclosing task that still runs.
   void End();
 
-  // Whether `task`, or one around it, is a running task of `core`.
+  // Whether `task`, or a task around it, is a running task of `core`.
   static bool Includes(sync::RefPtr<Lineage> task, const Core* core);
 
  private:
   ~Lineage() = default;
 
-  // `task`, or else the nearest one around it that still runs.
+  // `task` if it still runs, or else the nearest task around it that does.
   static sync::RefPtr<Lineage> Running(sync::RefPtr<Lineage> task);
 
   sync::RefCount references_;

@@ -1,4 +1,4 @@
-// The loop under every Retry. Internal.
+// The retry loop under callbacks::Retry and hunch::Retry. Internal.
 
 #ifndef COHORT_GROUP_INTERNAL_RETRY_LOOP_H_
 #define COHORT_GROUP_INTERNAL_RETRY_LOOP_H_
@@ -17,7 +17,8 @@
 
 namespace cohort::group_internal {
 
-// The same without a type, for an attempt that keeps its value itself.
+// Like Retried<T>, but without a value, for an attempt that keeps its value
+// itself.
 struct RetryOutcome {
   absl::Status status = absl::OkStatus();
   int64_t attempts = 0;
@@ -26,8 +27,8 @@ struct RetryOutcome {
 };
 
 // Calls `attempt` on the calling thread until it succeeds or there is a reason
-// to stop. Blocks between attempts, with a BlockingScope; a context that is
-// done ends it at once. An exception that leaves an attempt is a failure.
+// to stop. Blocks between attempts, with a BlockingScope, and ends at once when
+// the context is done. An exception that leaves an attempt is a failure.
 // `caller` is for messages.
 RetryOutcome RunRetry(const Context& parent, const char* caller,
                       const RetryOptions& options,

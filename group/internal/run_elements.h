@@ -12,8 +12,8 @@
 namespace cohort::group_internal {
 
 // Runs `call`, (const Context&, size_t) -> absl::Status, for each element in
-// chunks. `function` is what the user gave, which must not be null. Looks at
-// the context before each element.
+// chunks. `function` is the user's function, and must not be null. Checks the
+// context before each element.
 template <class F, class Call>
 absl::Status RunElements(const Context& parent, const ChunkOptions& options,
                          const F& function, const Call& call) {

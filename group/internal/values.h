@@ -1,6 +1,6 @@
-// Callables of a pack or a range as the tasks of a batch, with places for what
-// they yield. The tasks share the places with the caller, so that either may be
-// gone first. Internal.
+// Converts a pack or a range of callables to the tasks of a batch, with slots
+// for their values. The tasks share the slots with the caller, so that either
+// may end first. Internal.
 
 #ifndef COHORT_GROUP_INTERNAL_VALUES_H_
 #define COHORT_GROUP_INTERNAL_VALUES_H_

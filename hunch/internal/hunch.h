@@ -48,14 +48,14 @@ struct IndexedValue {
 };
 
 struct TakeOptions {
-  // Go on after an error as long as enough functions are left to succeed. If
-  // too many fail, the error has the text of all, the last one first.
+  // Goes on after an error as long as enough functions are left to succeed. If
+  // too many fail, the error has the text of all errors, the last one first.
   bool tolerate_errors = false;
-  // As RunOptions::limit.
+  // Like RunOptions::limit.
   int limit = kUnlimited;
 };
 
-// Runs tasks of which all have to succeed.
+// Runs tasks that must all succeed.
 inline absl::StatusOr<BatchResult> RunAll(const Context& context,
                                           const char* caller,
                                           RunOptions options,
@@ -83,7 +83,7 @@ absl::StatusOr<std::tuple<ValueTaskResult<F>...>> All(
       values.slots);
 }
 
-// The values of slots that all have one.
+// The values of slots, all of which have one.
 template <class Slots, class SlotOf>
 auto ValuesIn(Slots& slots, SlotOf slot_of) {
   using T = typename std::remove_reference_t<
@@ -122,8 +122,8 @@ absl::StatusOr<std::vector<MappedTo<F, R>>> Map(const Context& context,
                                                 MapOptions options, R& range,
                                                 const F& function) {
   group_internal::Elements<R> elements(range);
-  // Not the values themselves: these may not be made without one, and threads
-  // could not write the neighbours of a std::vector<bool>.
+  // Not the values themselves: these may not be default-constructible, and
+  // threads could not write neighbouring elements of a std::vector<bool>.
   std::vector<Slot<MappedTo<F, R>>> slots(elements.size());
   const absl::Status status = group_internal::RunElements(
       context,
@@ -137,7 +137,7 @@ absl::StatusOr<std::vector<MappedTo<F, R>>> Map(const Context& context,
   return ValuesIn(slots, [](auto& slot) -> auto& { return slot; });
 }
 
-// The values of those that ended well, from `first` on.
+// The values of the functions that succeeded, without the `first` earliest.
 template <class T>
 std::vector<IndexedValue<T>> InOrder(const BatchResult& result, size_t first,
                                      Values<T>& values) {
@@ -210,7 +210,7 @@ absl::StatusOr<ValueTaskResult<F&>> Retry(const Context& context, int attempts,
                    retried.last_error.message()));
 }
 
-// A step of Waterfall that follows one which yields a T.
+// A step of Waterfall that follows a step that returns a T.
 template <class F, class T>
 concept StepAfter = std::move_constructible<F> &&
                     (task_internal::CallableForValue<F, const Context&, T> ||
@@ -257,7 +257,7 @@ auto Waterfall(const Context& context, First first, Next... next) {
   };
   check(first);
   (check(next), ...);
-  // A statement of its own, at whose end the step is destroyed.
+  // A separate statement, at whose end the step is destroyed.
   absl::StatusOr<ValueTaskResult<First>> value =
       Step<First>(context, 0, std::move(first));
   return Flow(context, 1, std::move(value), std::move(next)...);

@@ -1,4 +1,4 @@
-// The tasks of a timed group that wait for their time.
+// The scheduler of a timed group: tasks that wait for their time. Internal.
 
 #ifndef COHORT_SCHEDGROUP_INTERNAL_SCHEDULER_H_
 #define COHORT_SCHEDGROUP_INTERNAL_SCHEDULER_H_
@@ -28,7 +28,7 @@ namespace cohort::schedgroup::internal {
 
 class Scheduler;
 
-// Leaves what is next empty unless the task says it.
+// Leaves `next` empty unless the task returns a Next.
 using RepeatableTask = absl::AnyInvocable<absl::Status(
     const Context&, task_internal::Slot<Next>& next)>;
 
@@ -42,7 +42,7 @@ RepeatableTask MakeRepeatable(F task) {
   };
 }
 
-// For one that may run again.
+// For a task that may run repeatedly.
 template <PeriodicTask F>
 RepeatableTask MakeRepeated(F task) {
   if (task_internal::IsNull(task)) return nullptr;
@@ -56,8 +56,8 @@ RepeatableTask MakeRepeated(F task) {
   };
 }
 
-// One task. While it waits it is a timer and in its scheduler's list; each of
-// these holds a reference.
+// One task. While it waits for its time, it is a timer and is in its
+// scheduler's list; each of these holds a reference.
 class Scheduled final : private TimerQueue::Timer,
                         public sync::ListHook<Scheduled> {
  public:
@@ -78,7 +78,7 @@ class Scheduled final : private TimerQueue::Timer,
   enum class State {
     kWaiting,  // for its time
     kDue,      // the group's core has it: queued, running, or at its end
-    kLeaving,  // whoever took it from kWaiting or kDue is destroying it
+    kLeaving,  // the thread that took it from kWaiting or kDue is destroying it
     kOver,     // the functor is gone
   };
 
@@ -97,7 +97,7 @@ class Scheduled final : private TimerQueue::Timer,
   // Guarded by the scheduler's mutex.
   State state_ = State::kLeaving;
   bool stopped_ = false;  // not to be repeated
-  // While it is kDue: where the core has it.
+  // While it is kDue: its place in the core.
   group_internal::Core::Entries::iterator entry_;
 };
 
@@ -117,17 +117,17 @@ class Scheduler {
   // Lets `task` wait for its time, or refuses it.
   void Add(Scheduled& task);
 
-  // Takes `task` back if it has not begun.
+  // Cancels `task` if it has not begun.
   CancelResult Cancel(Scheduled& task);
 
-  // Blocks until `task` is over: kFinished. kRunning if that has not come by
-  // `deadline`, or cannot come before this returns.
+  // Blocks until `task` is over: kFinished. kRunning if it is not over by
+  // `deadline`, or cannot be over before this returns.
   CancelResult Await(Scheduled& task, sync::SteadyTime deadline);
 
-  // Skips all that waits, once the group is cancelled. For the core to call.
+  // Skips all waiting tasks once the group is cancelled. Called by the core.
   void OnCancelled();
 
-  // What a group's destructor does.
+  // The destructor of a group.
   void Close();
 
  private:
@@ -139,25 +139,26 @@ class Scheduler {
   sync::RefPtr<group_internal::Core> MakeCore(const Context& parent,
                                               group_internal::Policy policy);
 
-  // False if that is not to be: the task was stopped, or the group cancelled.
+  // False if the task was stopped or the group cancelled.
   bool LetWait(Scheduled& task);
-  // After a turn: lets it wait for its next, or finishes it.
+  // After a run: lets the task wait for its next one, or finishes it.
   void EndTurn(Scheduled& task, bool again);
   void Finish(Scheduled& task);
   static void Disarm(Scheduled& task);
-  // Whether the calling thread is in the middle of a task that has to end
-  // before `task` can: of that one itself, or of one that it waits for.
+  // Whether the calling thread is inside a task that must end before `task`
+  // can: `task` itself, or a task that it waits for.
   bool WaitsForHere(const Scheduled& task) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   sync::RefCount references_;
   const bool cancel_on_error_;
-  sync::Mutex mutex_;  // before the core's, and the timers'
+  sync::Mutex mutex_;  // acquired before the core's and the timers' mutexes
   sync::LinkedList<Scheduled> waiting_ ABSL_GUARDED_BY(mutex_);
-  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // in Await
+  sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // threads in
+                                                              // Await
   WallClock wall_clock_ ABSL_GUARDED_BY(mutex_);
 
-  // Last: to make it may call OnCancelled.
+  // Last: its construction may call OnCancelled.
   const sync::RefPtr<group_internal::Core> core_;
 };
 

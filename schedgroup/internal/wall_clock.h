@@ -1,4 +1,4 @@
-// Wall times on the monotonic clock.
+// Converts wall clock times to the monotonic clock. Internal.
 
 #ifndef COHORT_SCHEDGROUP_INTERNAL_WALL_CLOCK_H_
 #define COHORT_SCHEDGROUP_INTERNAL_WALL_CLOCK_H_
@@ -11,10 +11,10 @@
 namespace cohort::schedgroup::internal {
 
 // Converts times of the wall clock, and keeps their order as long as nobody
-// sets it. Two clocks cannot be read at once, so a reading only says between
-// which times the wall clock stood at zero. One reading is used until another
-// contradicts it: were each time converted by a reading of its own, a pause
-// within one would put a time behind a later one.
+// sets it. Two clocks cannot be read at once, so a reading only gives an
+// interval for the moment at which the wall clock stood at zero. One reading is
+// used until another contradicts it: if each time were converted by a reading
+// of its own, a pause during one reading would put a time behind a later one.
 //
 // Not thread-safe.
 class WallClock {
@@ -37,7 +37,7 @@ class WallClock {
 
  private:
   sync::SteadyTime zero_;
-  // No reading yet: whatever comes contradicts this.
+  // No reading yet: any reading contradicts this.
   sync::SteadyTime earliest_ = sync::SteadyTime::InfiniteFuture();
   sync::SteadyTime latest_ = sync::SteadyTime::InfiniteFuture();
 };

@@ -1,5 +1,5 @@
-// One call that several callers share, and the set of those that run. Under
-// singleflight::Group, and without its types. Internal.
+// A call that several callers share, and the set of running calls. The untyped
+// part of singleflight::Group. Internal.
 
 #ifndef COHORT_SINGLEFLIGHT_INTERNAL_FLIGHT_H_
 #define COHORT_SINGLEFLIGHT_INTERNAL_FLIGHT_H_
@@ -28,12 +28,13 @@ namespace cohort::singleflight::internal {
 
 class Waiter;
 
-// A call: who waits for it, and what came of it. Safe for concurrent use. The
-// last of its own references takes away what came of it.
+// A call: its waiters and its result. Safe for concurrent use. The result is
+// destroyed with the last reference of a user.
 class Flight : public CallNode, public sync::ListHook<Flight> {
  public:
-  // The caller it is made for also runs it, or has that done. `hash` is that of
-  // its key, `group` the name of its group, for messages.
+  // Starts with one waiter: the caller that created it and will run it or have
+  // it run. `hash` is that of its key, `group` the name of its group, for
+  // messages.
   enum class Runner { kCaller, kExecutor };
   Flight(size_t hash, Runner runner, std::string group)
       : hash_(hash), runner_(runner), group_(std::move(group)) {}
@@ -41,11 +42,11 @@ class Flight : public CallNode, public sync::ListHook<Flight> {
   void Ref() const { users_.Ref(); }
   void Unref() const;
 
-  // For a call that is over.
+  // Only for a call that is over.
   const absl::Status& status() const { return status_; }
   bool shared() const { return shared_; }
 
-  // The exception that ended it, to the one who asks first.
+  // The exception that ended the call, for the first caller that asks.
   std::exception_ptr TakeException();
 
   // Tells the work to stop, or keeps it from starting.
@@ -64,15 +65,15 @@ class Flight : public CallNode, public sync::ListHook<Flight> {
   virtual void DropValue() = 0;
   virtual std::string KeyText() const = 0;
 
-  // Its first waiter. While nobody else knows the call.
+  // Adds the first waiter. Only while no other thread knows the call.
   void Begin(Waiter& waiter);
-  // Another waiter. False if it is too late for that.
+  // Adds another waiter. False if it is too late for that.
   bool Join(Waiter& waiter);
-  // Ends the call: decides for each waiter which came first, this end or that
-  // of its context, and wakes them.
+  // Ends the call: decides for each waiter which came first, this end or the
+  // end of its context, and wakes the waiters.
   void Settle();
 
-  // False if it has been stopped, or nobody waits for it any more.
+  // False if the call has been stopped, or no waiter is left.
   bool MayStart();
   // The context of the work.
   Context MakeContext(const Context& values);
@@ -83,25 +84,25 @@ class Flight : public CallNode, public sync::ListHook<Flight> {
   const sync::RefCount users_;
 
   // Guarded by the lock of the set until the call has ended.
-  bool listed_ = false;  // where callers look for it
+  bool listed_ = false;  // in the table where callers look for it
   bool shared_ = false;
-  // Written by the one who runs it, before it has ended.
+  // Written by the thread that runs the call, before the call has ended.
   absl::Status status_;
 
   sync::Mutex mutex_;
   sync::CondVar changed_;
-  // Nobody can join once it is empty.
+  // Once it is empty, nobody can join.
   sync::LinkedList<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);
   std::optional<CancelScope> scope_ ABSL_GUARDED_BY(mutex_);
-  // Nobody can join once it is not OK.
+  // Once it is not OK, nobody can join.
   absl::Status stopped_ ABSL_GUARDED_BY(mutex_);
   std::exception_ptr exception_ ABSL_GUARDED_BY(mutex_);
 };
 
-// One of a call's waiters, until `context` ends or it does.
+// A waiter of a call, until `context` or the call ends.
 class Waiter : public sync::ListHook<Waiter> {
  public:
-  // Listens to the context. Of no call, until Flights::Join.
+  // Listens to the context. Belongs to no call until Flights::Join.
   explicit Waiter(const Context& context);
   ~Waiter();
   Waiter(const Waiter&) = delete;
@@ -110,42 +111,42 @@ class Waiter : public sync::ListHook<Waiter> {
   const sync::RefPtr<Flight>& flight() const { return flight_; }
   const Context& context() const { return context_; }
 
-  // Whether it is still open how this ends.
+  // Whether neither the call nor the context has ended yet.
   bool Waits() const;
 
-  // Blocks until the call or the context has ended. OK if what came of the call
-  // is for this caller. Else the cause of its context, if that has ended first,
-  // or the call was cancelled for it; or FAILED_PRECONDITION where this is
-  // inside work that the call waits for.
+  // Blocks until the call or the context has ended. OK if this caller gets the
+  // result of the call. Else the cause of its context, if that has ended first
+  // or the call was cancelled for that reason; or FAILED_PRECONDITION if this
+  // is inside work that the call waits for.
   absl::Status Await();
 
  private:
   friend class Flight;
   friend class Flights;
 
-  // Of no call any more, unless it has been served. May be the end of this.
+  // Leaves the call, unless it has been served. May destroy this object.
   void Leave();
-  // What Await returns when all is decided.
+  // The result of Await once everything is decided.
   absl::Status Verdict() const;
-  // The cause, where the call was cancelled and that is why.
+  // The context's cause, if the call was cancelled and the context has ended.
   absl::Status Echo() const;
 
   const Context context_;
   sync::RefPtr<Flight> flight_;
-  // Set under the lock of the call, before that has ended. Who has not left by
-  // then is served.
+  // Set under the lock of the call, before the call has ended. A waiter that
+  // has not left by then is served.
   sync::Atomic<bool> left_{false};
-  // Set by the end of the context and by the joining of a call. Whichever is
-  // the second of these sees to the leaving.
+  // Set by the end of the context and by joining a call. Whichever comes second
+  // makes the waiter leave.
   sync::Atomic<bool> met_{false};
   DoneCallback on_done_;
 };
 
-// What a caller is to a call.
+// The role of a caller in a call.
 enum class Role {
   kLeads,     // runs it
   kJoins,     // waits for it
-  kReenters,  // is a part of it, and could wait for ever
+  kReenters,  // is inside it, and could wait forever
 };
 
 // The calls of a group.
@@ -157,19 +158,19 @@ class Flights {
 
   const std::string& name() const { return name_; }
 
-  // Makes `waiter` one of the call that may be joined, which it finds by the
-  // hash of `fresh` and by `same`, or else of `fresh`.
+  // Adds `waiter` to the call that may be joined, which it finds by the hash of
+  // `fresh` and by `same`, or else to `fresh`.
   Role Join(Waiter& waiter, sync::RefPtr<Flight> fresh,
             absl::FunctionRef<bool(const Flight&)> same);
 
-  // Runs `work` as that of the call which `waiter` leads, and ends the call.
-  // With `values`, it is given a context of its own that has these. Returns
-  // what Await does.
+  // Runs `work` as the work of the call that `waiter` leads, and ends the call.
+  // If `values` is not null, the work is given a context of its own with these
+  // values. Returns what Await returns.
   absl::Status Lead(Waiter& waiter, const Context* values,
                     absl::FunctionRef<absl::Status(const Context&)> work);
 
-  // Has the executor run it, which lets go of everything before the call counts
-  // as ended for the destructor. Whatever throws here has ended the call.
+  // Has the executor run the call, which destroys everything before the call
+  // counts as ended for the destructor. If this throws, it has ended the call.
   using Work = absl::AnyInvocable<absl::Status(const Context&) &&>;
   void Start(const sync::RefPtr<Flight>& flight, const Context* values,
              absl::FunctionRef<Work()> make_work);
@@ -184,7 +185,7 @@ class Flights {
   class Launch;
   struct Shard;
 
-  // The calls that cannot end before the calling thread has done with what it
+  // The calls that cannot end before the calling thread has finished what it
   // does with `context`.
   static std::vector<CallNode*> Enclosing(const Context& context);
 

@@ -1,4 +1,4 @@
-// What a call knows of its types. Internal.
+// The typed part of a call: key, value, and how work is invoked. Internal.
 
 #ifndef COHORT_SINGLEFLIGHT_INTERNAL_TYPED_H_
 #define COHORT_SINGLEFLIGHT_INTERNAL_TYPED_H_
@@ -27,12 +27,12 @@ inline constexpr bool kIsStatusOr = false;
 template <class T>
 inline constexpr bool kIsStatusOr<absl::StatusOr<T>> = true;
 
-// Whether an error could be taken for a value.
+// Whether an error could be mistaken for a value.
 template <class V>
 concept MadeFromAStatus =
     kIsStatusOr<std::remove_cv_t<V>> || std::convertible_to<absl::Status, V>;
 
-// A StatusOr of another type gives what it holds, rather than itself.
+// A StatusOr of another type yields its value, rather than itself.
 template <class R, class V>
 concept Yields =
     std::convertible_to<R, absl::StatusOr<V>> &&
@@ -52,7 +52,7 @@ void CheckNotNull(const F& work, const char* caller) {
   ABSL_CHECK(!task_internal::IsNull(work)) << caller << ": null work";
 }
 
-// With a place for the value, if there is one.
+// A Flight with storage for the value.
 template <class V>
 class ValueFlight : public Flight {
  public:
@@ -86,11 +86,11 @@ class KeyedFlight final : public ValueFlight<V> {
   const K key_;
 };
 
-// `work` in the form that leaves its value in `flight`, to be called once.
+// Wraps `work` so that it stores its value in `flight`; call it once.
 template <class V, class F>
 auto IntoFlight(Flight& flight, F& work) {
   return [&flight, &work](const Context& context) {
-    F once = std::move(work);  // gone when this returns
+    F once = std::move(work);  // destroyed when this returns
     absl::StatusOr<V> result = task_internal::InvokeWith<WorkWithContext<F, V>>(
         context, std::move(once));
     if (result.ok()) {
@@ -100,7 +100,7 @@ auto IntoFlight(Flight& flight, F& work) {
   };
 }
 
-// Lookup as Abseil's containers do it.
+// Lookup as in Abseil's containers.
 template <class K>
 struct Keys {
   using Hasher = absl::DefaultHashContainerHash<K>;
@@ -111,7 +111,7 @@ struct Keys {
     return Hasher()(key);
   }
 
-  // Whether a call is that of `key`.
+  // Whether a call is the call of `key`.
   template <class V, class Q>
   static auto Same(const Q& key) {
     return [&key](const Flight& flight) {
@@ -120,7 +120,7 @@ struct Keys {
   }
 };
 
-// What may be passed as a key: anything where lookup is heterogeneous.
+// What may be passed as a key: any type if lookup is heterogeneous.
 template <class K>
 struct KeyArgs {
   template <class Q>

@@ -1,5 +1,6 @@
-// Which call waits for which, where the work of one waits for another. A wait
-// that would close a circle is found here before it begins. Internal.
+// Deadlock detection: which call waits for which other, if work of one waits
+// for another. A wait that would close a circle is found here before it begins.
+// Internal.
 
 #ifndef COHORT_SINGLEFLIGHT_INTERNAL_WAITS_H_
 #define COHORT_SINGLEFLIGHT_INTERNAL_WAITS_H_
@@ -16,22 +17,22 @@ namespace cohort::singleflight::internal {
 class CallNode;
 class Waiter;
 
-// A wait inside the work of calls, on the stack of the thread that waits. It is
-// one edge of the graph for each of them, until it is destroyed.
+// A wait inside the work of calls, on the stack of the waiting thread. Until it
+// is destroyed, it is one edge of the graph for each of these calls.
 //
-// One lock of the process guards the graph. Only waits inside work take it.
+// One process-wide lock guards the graph. Only waits inside work take it.
 class NestedWait {
  public:
-  // `inside`: the calls that cannot end before the wait does. This is what
-  // allocates.
+  // `inside`: the calls that cannot end before the wait does. Only this
+  // constructor allocates.
   NestedWait(const Waiter& waiter, std::vector<CallNode*> inside);
   ~NestedWait();
   NestedWait(const NestedWait&) = delete;
   NestedWait& operator=(const NestedWait&) = delete;
 
-  // Null where it may begin, which it has then, or is over already. Else the
-  // one of `inside` that the call would be waiting for, in the end. To be
-  // called once.
+  // Null if the wait may begin, and it then has begun or is already over. Else
+  // the call among `inside` that the wait would indirectly wait for. Call it
+  // once.
   const CallNode* Begin();
 
  private:
@@ -42,12 +43,12 @@ class NestedWait {
 
   const Waiter& waiter_;
   const std::vector<CallNode*> inside_;
-  std::vector<Edge> edges_;  // of each of inside_
+  std::vector<Edge> edges_;  // one for each of inside_
   bool begun_ = false;
 };
 
-// A call, in that graph. A context of its work may keep it for long: it is no
-// more by then than something to compare with.
+// A call in that graph. A context of its work may keep it for long; by then it
+// serves only for comparison.
 class CallNode {
  public:
   CallNode() = default;
@@ -74,7 +75,8 @@ class CallNode {
 
   // Guarded by the lock of the graph.
   sync::LinkedList<NestedWait::Edge> waits_;
-  // Of the last search that has come here: which it was, and its next finding.
+  // The last search that has reached this call, and the next call that it
+  // found.
   uint64_t goal_of_ = 0;
   uint64_t found_by_ = 0;
   CallNode* next_found_ = nullptr;

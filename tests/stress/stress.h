@@ -1,5 +1,5 @@
-// What stress tests share: programs of random numbers, for real threads that
-// random delays keep apart, out of one seed.
+// The common part of stress tests: random programs on real threads with random
+// delays, all from one seed.
 //
 //   TEST_F(StressTest, NothingIsLost) {
 //     Repeat(1'000, [](Random& round) {
@@ -9,10 +9,10 @@
 //     });
 //   }
 //
-// The seed is that of --gtest_random_seed, and goes up by one with each round
-// of --gtest_repeat. By itself it is always the same: a test that passes on one
-// machine today should not fail on another tomorrow because of what it drew;
-// tools/soak.sh is there to draw. Nothing depends on how long things take.
+// The seed is that of --gtest_random_seed, and increases by one with each round
+// of --gtest_repeat. By default it is always the same: a test that passes on
+// one machine today should not fail on another tomorrow because of its random
+// seed; to try other seeds, use tools/soak.sh. Nothing depends on timing.
 
 #ifndef COHORT_TESTS_STRESS_STRESS_H_
 #define COHORT_TESTS_STRESS_STRESS_H_
@@ -28,23 +28,24 @@ namespace cohort::stress {
 using sim::Random;
 
 // Prints the seed before a test, since a crash leaves no time for it, and after
-// one that failed. Where //sync is jittered, threads are delayed meanwhile.
+// a test that failed. If //sync is jittered, threads are delayed during the
+// test.
 class StressTest : public ::testing::Test {
  protected:
   StressTest();
   ~StressTest() override;
 
-  // Runs `round` so many times, or until one has failed. The numbers that a
-  // round is given depend on the seed and on which round it is.
+  // Runs `round` `rounds` times, or until one has failed. The random numbers
+  // that a round is given depend on the seed and on its number.
   void Repeat(int rounds, absl::FunctionRef<void(Random&)> round);
 
  private:
   const uint64_t seed_;
 };
 
-// Runs `body` on so many threads, each with its number and with random numbers
-// of its own, and joins them. They begin together, not one after another as
-// they come into being.
+// Runs `body` on `threads` threads, each with its number and with random
+// numbers of its own, and joins them. They start together, not one after
+// another as they are created.
 void InParallel(Random& random, int threads,
                 absl::FunctionRef<void(int thread, Random& random)> body);
 
