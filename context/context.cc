@@ -52,7 +52,7 @@ class StopRegistration final : public Attachment {
 };
 #endif
 
-// Below each of several contexts, a node that another one ends with.
+// A node below each of several contexts, with which another node ends.
 class Relays final : public Attachment {
  public:
   Relays() = default;
@@ -80,7 +80,7 @@ using context_internal::Deadline;
 using context_internal::Node;
 using sync::RefPtr;
 
-// What waiting for a context that is never done comes to.
+// Waits on a context that is never done.
 void AwaitNothingUntil(sync::SteadyTime deadline) {
   BlockingScope blocking;
   sync::Mutex mutex;
@@ -93,8 +93,8 @@ void AwaitNothingUntil(sync::SteadyTime deadline) {
 
 DoneCallback& DoneCallback::operator=(DoneCallback&& other) noexcept {
   if (this == &other) return *this;
-  // Withdrawn last, and from a place of its own: the functor's destructor may
-  // come back here.
+  // Withdrawn last, and from a variable of its own: the functor's destructor
+  // may call back into this object.
   const DoneCallback old = std::move(*this);
   registration_ = std::move(other.registration_);
   return *this;
@@ -169,7 +169,8 @@ CancelScope::CancelScope(CancelScope&& other) noexcept = default;
 
 CancelScope& CancelScope::operator=(CancelScope&& other) noexcept {
   if (this == &other) return *this;
-  // Ends last, and in a place of its own: a callback may come back here.
+  // Ends last, and in a variable of its own: a callback may call back into this
+  // object.
   const CancelScope old = std::move(*this);
   attachment_ = std::move(other.attachment_);
   context_ = std::move(other.context_);
@@ -178,7 +179,7 @@ CancelScope& CancelScope::operator=(CancelScope&& other) noexcept {
 
 CancelScope::~CancelScope() {
   if (attachment_ != nullptr) {
-    BlockingScope blocking;  // a stop on another thread may be running
+    BlockingScope blocking;  // a stop request may be running on another thread
     attachment_ = nullptr;
   }
   if (context_.node_ != nullptr) {
@@ -236,7 +237,7 @@ CancelScope WithAnyOf(absl::Span<const Context> contexts) {
 CancelScope WithStopToken(const Context& parent, std::stop_token token) {
   CancelScope scope = WithCancel(parent);
   if (token.stop_possible()) {
-    // The node rather than the scope, which moves.
+    // Holds the node rather than the scope, since scopes move.
     scope.attachment_ = std::make_unique<context_internal::StopRegistration>(
         std::move(token), scope.context_.node_);
   }

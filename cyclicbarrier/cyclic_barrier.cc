@@ -80,7 +80,7 @@ absl::StatusOr<int> CyclicBarrier::Await(const Context& context) {
     absl::Status status = RunAction(party);
     if (!status.ok()) return status;
   }
-  // It does not change any more.
+  // The outcome does not change any more.
   if (party.outcome->broken_by == nullptr) return index;
   return context.done() ? context.cause() : party.outcome->ToStatus();
 }
@@ -92,7 +92,7 @@ absl::Status CyclicBarrier::RunAction(const Party& actor) {
     const absl::Cleanup end = [&] {
       sync::MutexLock lock(&mutex_);
       actor_.reset();
-      if (actor.outcome.has_value()) {  // broken meanwhile
+      if (actor.outcome.has_value()) {  // the round was broken meanwhile
         changed_.SignalAll();
       } else if (!returned) {
         End({.broken_by = "its action did not return"});

@@ -36,11 +36,12 @@ void WaitGroup::Add(int delta) {
   Waiter* next = nullptr;
   for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = next) {
     next = waiters_.Next(waiter);
-    if (waiter->context.done()) continue;  // on its way out
+    if (waiter->context.done()) continue;  // about to return with its cause
     waiters_.Remove(waiter);
     waiter->released = true;
   }
-  // Under the lock, so that the waiter cannot destroy what is signalled.
+  // Under the lock, so that the waiter cannot destroy the condition variable
+  // before it is signalled.
   changed_.SignalAll();
 }
 

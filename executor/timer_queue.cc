@@ -17,8 +17,8 @@
 namespace cohort {
 namespace {
 
-// How many are handed over between two looks at the lock: those who arm and
-// disarm have their turn in between.
+// How many timers are handed over between two releases of the lock, so that
+// threads that arm and disarm get their turn.
 constexpr size_t kBatch = 64;
 
 TimerQueue* MakeDefaultQueue() { return new TimerQueue(DefaultExecutor()); }
@@ -44,10 +44,10 @@ TimerQueue::Timer* TimerQueue::Heap::Merge(Timer* a, Timer* b) {
   return a;
 }
 
-// In pairs first, from the left, and these from the right: what makes the cost
-// logarithmic.
+// Merges pairs first, from the left, then these from the right: that makes the
+// cost logarithmic.
 TimerQueue::Timer* TimerQueue::Heap::MergeSiblings(Timer* first) {
-  Timer* pairs = nullptr;  // the latest in front
+  Timer* pairs = nullptr;  // the latest pair first
   while (first != nullptr) {
     Timer* const a = first;
     Timer* const b = std::exchange(a->next_, nullptr);

@@ -1,4 +1,4 @@
-// What the kernel calls things, and how it tells of a run that is stuck.
+// The kernel's names for things, and its report of a run that is stuck.
 
 #include <cstddef>
 #include <cstdint>

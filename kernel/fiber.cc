@@ -27,8 +27,8 @@
 #endif
 
 #ifdef ABSL_HAVE_THREAD_SANITIZER
-// Simulated threads share what a thread of the system has once, of which a log
-// knows more than one thing: errno, the thread's number, a buffer.
+// Simulated threads share state that a system thread has only once, such as a
+// log's errno, thread number and buffer: suppresses reports about those.
 extern "C" const char* __tsan_default_suppressions() {
   return "race:log_internal::LogMessage\n";
 }
@@ -38,8 +38,8 @@ namespace cohort::kernel {
 
 #ifdef __x86_64__
 
-// Saves what a callee must keep, the floating-point control words included, on
-// the stack that is left.
+// Saves the callee-saved registers, including the floating-point control words,
+// on the stack that is left.
 extern "C" void cohort_sim_switch(void** save, void* load);
 asm(R"(
 .text
@@ -80,11 +80,11 @@ COHORT_UNINSTRUMENTED size_t PageSize() {
   return size;
 }
 
-// Below a stack: larger than the frames that could step over it.
+// The guard below a stack: larger than any frame that could step over it.
 COHORT_UNINSTRUMENTED size_t GuardSize() { return 16 * PageSize(); }
 
-// The fiber that is being switched to, and the one it is switched from: known
-// to the first instruction of a new stack by no other way.
+// The fiber that is being switched to, and the one that is left: the only way
+// in which the first instruction of a new stack can know them.
 thread_local Fiber* arriving = nullptr;
 thread_local Fiber* leaving = nullptr;
 thread_local void** exceptions = nullptr;
@@ -114,10 +114,10 @@ struct Fiber::Impl {
   }
 
 #ifdef __x86_64__
-  // A stack as cohort_sim_switch leaves one, about to return to Enter.
+  // Prepares a stack as cohort_sim_switch leaves one, about to return to Enter.
   COHORT_UNINSTRUMENTED static void* Prepare(char* bottom, size_t size) {
     auto* top = reinterpret_cast<uint64_t*>(bottom + size);
-    // As if Enter had been called: above it lies its caller's address, and the
+    // As if Enter had been called: its return address is above it, and the
     // stack pointer is 8 off a multiple of 16.
     *--top = 0;
     *--top = reinterpret_cast<uint64_t>(&Enter);
@@ -134,8 +134,9 @@ struct Fiber::Impl {
     cohort_sim_switch(save, load);
   }
 #else
-  // Elsewhere the C library does it, with a system call for each switch. The
-  // context lies at the low end of the stack, which is the last to be used.
+  // On other platforms the C library does it, with a system call for each
+  // switch. The context is stored at the low end of the stack, which is used
+  // last.
   static void* Prepare(char* bottom, size_t size) {
     auto* const context = new (bottom) ucontext_t;
     getcontext(context);
@@ -147,7 +148,7 @@ struct Fiber::Impl {
   }
 
   static void Jump(void** save, void* load) {
-    ucontext_t own;  // of the thread's own stack, which has none
+    ucontext_t own;  // for the thread's own stack, which stores none
     const bool is_own = *save == nullptr;
     if (is_own) *save = &own;
     swapcontext(static_cast<ucontext_t*>(*save),
@@ -198,7 +199,7 @@ COHORT_UNINSTRUMENTED void Fiber::Reset(void (*entry)()) {
   exceptions_[1] = nullptr;
   asan_fake_stack_ = nullptr;
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  // An abandoned run left its red zones.
+  // An abandoned run has left its red zones.
   __asan_unpoison_memory_region(asan_bottom_, asan_size_);
 #endif
   stack_pointer_ =
@@ -215,7 +216,7 @@ COHORT_UNINSTRUMENTED void Fiber::SwitchTo(Fiber& next,
   arriving = &next;
   leaving = this;
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  // What AddressSanitizer keeps of a stack goes only if it is told.
+  // AddressSanitizer frees its state of a stack only if it is told so.
   __sanitizer_start_switch_fiber(for_good ? nullptr : &asan_fake_stack_,
                                  next.asan_bottom_, next.asan_size_);
 #endif

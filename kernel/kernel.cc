@@ -38,8 +38,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// In place of the C library's. In a run this is a verdict, and one for which
-// nothing has to be done in the handler of a signal.
+// Replaces the C library's abort(). In a run this gives a verdict, without
+// doing anything in a signal handler.
 extern "C" void abort() noexcept {
   if (auto* const kernel = cohort::kernel::Kernel::Active()) {
     kernel->Crash();
@@ -53,8 +53,8 @@ extern "C" void abort() noexcept {
 namespace cohort::kernel {
 namespace {
 
-// After so many turns of daemons that nobody else has answered, nobody will:
-// the executor's monitor takes some ten to decide for another thread.
+// If this many rounds of daemon steps wake nobody, the run is stuck: the
+// executor's monitor takes about ten to decide to add a thread.
 constexpr int kMaxIdleRounds = 64;
 
 }  // namespace
@@ -63,7 +63,7 @@ thread_local Kernel* Kernel::active_ = nullptr;
 
 namespace {
 
-// The handlers are the process's, and there may be several kernels.
+// Signal handlers belong to the process, and there may be several kernels.
 struct SignalHandlers {
   struct sigaction abort_before;
   struct sigaction fault_before;
@@ -71,7 +71,8 @@ struct SignalHandlers {
 };
 SignalHandlers* handlers = nullptr;
 
-// Stacks are dear to make, and a fuzzer makes a kernel for each of its inputs.
+// Stacks are expensive to create, and a fuzzer creates a kernel for each of its
+// inputs.
 thread_local std::vector<std::unique_ptr<Fiber>> spare_fibers;
 
 std::unique_ptr<Fiber> NewFiber(size_t stack_size) {
@@ -88,7 +89,7 @@ std::unique_ptr<Fiber> NewFiber(size_t stack_size) {
 Kernel::Kernel(const KernelOptions& options) : options_(options) {
   if (handlers == nullptr) {
     handlers = new SignalHandlers;
-    // A stack that has overflowed is no place for a handler.
+    // A handler cannot run on a stack that has overflowed.
     constexpr size_t kSize = 64 << 10;
     handlers->stack = std::make_unique<char[]>(kSize);
     stack_t alternate = {};
@@ -127,7 +128,7 @@ void Kernel::Crash() {
   });
 }
 
-// For what is in the C library itself, as a failed assert() is.
+// For aborts inside the C library itself, such as a failed assert().
 void Kernel::OnAbort(int signal) {
   if (active_ != nullptr) active_->Crash();
   sigaction(signal, &handlers->abort_before, nullptr);
@@ -150,8 +151,8 @@ void Kernel::OnFault(int signal, siginfo_t* info, void*) {
 
 COHORT_BEGIN_UNINSTRUMENTED
 
-// The run is over: all that any thread has done so far, those that are
-// abandoned too, happens before what `fiber` does from now on.
+// The run is over: everything that any thread has done so far, including
+// abandoned ones, happens before what `fiber` does from now on.
 void Kernel::AdoptThreads([[maybe_unused]] const Fiber& fiber) {
 #ifdef ABSL_HAVE_THREAD_SANITIZER
   for (int i = 0; i < thread_count_; ++i) {
@@ -213,7 +214,7 @@ RunReport Kernel::Run(Scheduler& scheduler, absl::FunctionRef<void()> body,
   pending_[kClockThread] = {
       .kind = OpKind::kTick, .objects = {kClockObject}, .site = {}};
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  // An abandoned run is a leak, and there is no telling in advance.
+  // An abandoned run is a leak, and cannot be predicted.
   const __lsan::ScopedDisabler may_leak;
 #endif
   active_ = this;
@@ -228,7 +229,7 @@ RunReport Kernel::Run(Scheduler& scheduler, absl::FunctionRef<void()> body,
   }
   active_ = nullptr;
   AdoptThreads(host_);
-  // Its stack is still in the handler of a signal, for the sanitizers at least.
+  // For the sanitizers at least, its stack is still inside a signal handler.
   if (report_.verdict == Verdict::kCrash) {
     crashed_.emplace_back(std::exchange(threads_[current_].fiber, nullptr));
   }
@@ -286,8 +287,8 @@ void Kernel::RunBody() {
 #endif
 }
 
-// Of the current thread or of the run; the last one first. One may make
-// another.
+// The objects of the current thread or of the run; the last one first. A
+// destructor may create another one.
 void Kernel::DestroyAll(std::vector<Local>& objects) {
   while (true) {
     void* object = nullptr;
@@ -298,7 +299,7 @@ void Kernel::DestroyAll(std::vector<Local>& objects) {
       destroy = objects.back().destroy;
     });
     if (object == nullptr) return;
-    // It may still be asked for while it is being destroyed.
+    // The object may still be asked for while it is being destroyed.
     {
       Outside thread(*this);
       destroy(object);
@@ -326,8 +327,8 @@ void Kernel::EndThread() {
 }
 
 void Kernel::FinishRun() {
-  // What the body left running may come to its end; daemons may stay, until
-  // what they serve is destroyed.
+  // Other threads that the body left running may end; daemons may stay until
+  // the objects that they serve are destroyed.
   WaitForOthers(Quiescing::kBusy);
   DestroyAll(run_wide_);
   WaitForOthers(Quiescing::kAll);
@@ -451,7 +452,8 @@ void Kernel::Cover(uint32_t object, const PendingOp& op) {
   state.last_site = site;
 }
 
-// What the next tick does: whom it wakes, and so which conditions it changes.
+// Computes what the next tick does: which threads it wakes, and so which
+// conditions it changes.
 void Kernel::PrepareTick() {
   tick_stale_ = false;
   tick_at_ = kNever;
@@ -496,7 +498,7 @@ void Kernel::Tick() {
   }
 }
 
-// From now on nothing but the mutex stands in the way of a thread that waited.
+// From now on a thread that waited is blocked only by the mutex.
 void Kernel::MakeReady(int thread) {
   Thread& waiter = threads_[thread];
   timed_ &= ~Bit(thread);
@@ -546,7 +548,7 @@ uint32_t Kernel::NewObject(ObjectKind kind, Site site) {
   return id;
 }
 
-// True if this is the first that the run sees of it.
+// True if the run sees the object for the first time.
 bool Kernel::Register(Object& object, Site site) {
   if (object.life_ != Object::kAlive) {
     FailWith(Verdict::kUseAfterDestruction, [&] {
@@ -724,8 +726,8 @@ void* Kernel::RunWide(const void* key, Make make, Destroy destroy) {
     made = found.made;
   });
   if (object == nullptr) {
-    // As the initialization of a static object is: nobody sees half of it, and
-    // it happens before whatever the others do with the object.
+    // Like the initialization of a static object: no thread sees it half done,
+    // and it happens before all uses of the object by others.
     const bool outer = undivided_;
     undivided_ = true;
     object = MakeOutside(make);

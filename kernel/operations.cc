@@ -1,5 +1,5 @@
-// What threads do to mutexes, condition variables, atomics and shared data, and
-// what happens before what by that.
+// The operations of threads on mutexes, condition variables, atomics and shared
+// data, and the happens-before edges that these create.
 
 #include <algorithm>
 #include <atomic>
@@ -40,9 +40,10 @@ struct AtomicCore::History {
     uint64_t value;
     bool releases;
     bool seq_cst;
-    VectorClock clock;  // where it releases
-    // By thread: in which of its epochs it has stored this value, or first read
-    // it or a newer one; 0 if never. Who comes after that reads no older one.
+    VectorClock clock;  // if the store releases
+    // By thread: the epoch of that thread in which it stored this value, or
+    // first read it or a newer one; 0 if never. A thread that is ordered after
+    // that epoch reads no older value.
     uint32_t seen[kMaxThreads];
 
     bool SeenBy(const VectorClock& now, int threads) const {
@@ -53,7 +54,7 @@ struct AtomicCore::History {
     }
   };
 
-  uint32_t count;  // of stores, ever
+  uint32_t count;  // number of stores so far
   Entry ring[kHistory];
 
   Entry& at(uint32_t index) { return ring[index % kHistory]; }
@@ -120,7 +121,7 @@ void Kernel::AcquireFrom(const VectorClock* clock) {
   }
 }
 
-// What happened so far is over; what comes is a new epoch of this thread.
+// Ends the thread's epoch; what follows belongs to a new one.
 void Kernel::ReleaseTo(VectorClock* clock) {
   VectorClock& mine = current().clock;
   *clock = mine;
@@ -290,7 +291,7 @@ void Kernel::AddStore(AtomicCore& atomic, uint64_t value,
   if (Releases(order)) TsanRelease(&atomic);
   AtomicCore::History* history = atomic.history_;
   if (history == nullptr) {
-    if (thread_count_ == 1) {  // all that will ever be comes after this
+    if (thread_count_ == 1) {  // everything later comes after this
       atomic.value_ = value;
       return;
     }
@@ -308,7 +309,7 @@ void Kernel::AddStore(AtomicCore& atomic, uint64_t value,
   entry.value = value;
   entry.seq_cst = order == std::memory_order_seq_cst;
   entry.releases = Releases(order);
-  // An update carries on what was released to the value that it replaces.
+  // An update passes on what was released to the value that it replaces.
   const bool carries = update && before.releases;
   if (entry.releases) {
     entry.clock = self.clock;
@@ -428,7 +429,7 @@ void Kernel::Write(RaceCheckedCore& shared, Site site) {
   objects_[shared.id_].users |= Bit(current_);
 }
 
-// Or is about to be.
+// Also true if another thread is about to use it.
 bool Kernel::IsUsedByOthers(uint32_t object) const {
   if ((objects_[object].users & ~Bit(current_)) != 0) return true;
   for (int i = 0; i < thread_count_; ++i) {
@@ -485,7 +486,7 @@ void Kernel::Destroyed(AtomicCore& atomic) {
 
 void Kernel::Destroyed(RaceCheckedCore& shared) {
   if (shared.run_ != run_) return;
-  Write(shared, shared.site_);  // nobody may still be at it
+  Write(shared, shared.site_);  // no other thread may still be using it
 }
 
 COHORT_END_UNINSTRUMENTED

@@ -1,4 +1,4 @@
-// Finds out that a simulated thread waits for something that is not simulated.
+// Detects that a simulated thread waits for something that is not simulated.
 
 #include <errno.h>
 #include <execinfo.h>
@@ -29,22 +29,22 @@ namespace cohort::kernel {
 namespace {
 
 constexpr int64_t kTickNanos = 500'000'000;
-// Without a step, and with next to no use of a processor: a thread that waits.
-// One that is kept from running gets no signals either.
+// A thread that makes no step and uses next to no processor time is waiting. (A
+// thread that the system does not schedule gets no signals either.)
 constexpr int kTicksOfAWait = 4;
-constexpr int64_t kComputesNanos = kTickNanos / 50;  // a tick
-// One that computes may take its time, but not for ever.
+constexpr int64_t kComputesNanos = kTickNanos / 50;  // per tick
+// A thread that computes may take its time, but not forever.
 constexpr int64_t kLongestStepNanos = 20'000'000'000;
 
-// The system call itself: ThreadSanitizer would take what the function writes
-// for a write of the simulated thread on whose stack this runs.
+// The system call itself: ThreadSanitizer would attribute what the library
+// function writes to the simulated thread on whose stack this runs.
 COHORT_UNINSTRUMENTED int64_t CpuNanos() {
   timespec time;
   syscall(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &time);
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
-// Who looks at a program with a debugger takes longer than any wait.
+// A person with a debugger takes longer than any wait.
 bool IsTraced() {
   std::FILE* const file = std::fopen("/proc/self/status", "r");
   if (file == nullptr) return false;
@@ -71,7 +71,7 @@ void PrintStack() {
   std::fputs(text.c_str(), stderr);
 }
 
-// What the last signal has seen.
+// What the last signal saw.
 struct Seen {
   int64_t run = -1;
   int64_t step = -1;
@@ -79,8 +79,8 @@ struct Seen {
   int64_t cpu_nanos = 0;  // when that step was new
 };
 
-// The timer of one thread, whose signals come to that thread: what stands still
-// tells of itself.
+// The timer of one thread, whose signals go to that thread: so a thread that
+// stands still reports itself.
 class Watchdog {
  public:
   ~Watchdog() {
@@ -92,7 +92,8 @@ class Watchdog {
     if (process_ == getpid()) return;
     process_ = getpid();
     void* frame;
-    backtrace(&frame, 1);  // loads what it needs, which no handler should
+    backtrace(&frame, 1);  // loads the libraries that it needs, which a handler
+                           // should not do
     const int signal = SIGRTMIN + 5;
     struct sigaction action = {};
     action.sa_handler = handler;
@@ -153,7 +154,8 @@ COHORT_UNINSTRUMENTED void Kernel::LookForAWait() {
           .c_str(),
       stderr);
   PrintStack();
-  active_ = nullptr;  // not a verdict: nothing can leave from here
+  active_ = nullptr;  // not a verdict: an exception or a switch cannot leave a
+                      // handler
   std::abort();
 }
 

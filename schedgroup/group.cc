@@ -70,7 +70,7 @@ CancelResult Group::DoCancelAndWait(const char* method, const TaskId& id,
                                     sync::SteadyTime deadline) {
   Scheduled* const task = Find(method, id);
   if (task == nullptr) return CancelResult::kFinished;
-  // The group may be gone once the task is over.
+  // The group may be destroyed once the task is over.
   const auto scheduler = scheduler_;
   const CancelResult found = scheduler->Cancel(*task);
   return found == CancelResult::kRunning ? scheduler->Await(*task, deadline)

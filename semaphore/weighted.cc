@@ -76,7 +76,8 @@ std::optional<Permit> Weighted::TryAcquirePermit(int64_t n) & {
 void Weighted::Release(int64_t n) {
   Checked("Release", n);
   int64_t free = free_.load(kRelaxed);
-  // What looks like too many may be a Resize: with the lock it is clear.
+  // A release that seems to be of too many permits may race with a Resize:
+  // under the lock it is clear.
   while (free != kClosed && free <= size_.load(kRelaxed) - n) {
     if (free_.compare_exchange_weak(free, free + n, kRelease, kRelaxed)) return;
   }
@@ -116,8 +117,8 @@ int64_t Weighted::waiters() const {
   return count;
 }
 
-// In this order: whoever sees a permit sees that its context had ended before
-// that came.
+// Loads the permits first, then checks the context: if a context had ended
+// before a permit was released, a thread that sees the permit sees that end.
 bool Weighted::TryTake(int64_t n, const Context& context) {
   int64_t free = free_.load(kAcquire);
   while (free != kClosed) {
@@ -144,7 +145,7 @@ void Weighted::Settle() {
   while (waiter != nullptr) {
     Waiter* const next = waiters_.Next(waiter);
     if (waiter->context.done()) {
-      // On its way out.
+      // About to return with its cause.
     } else if (waiter->wanted <= spare_) {
       spare_ -= waiter->wanted;
       waiters_.Remove(waiter);

@@ -1,10 +1,11 @@
-// The main of a test that searches: GoogleTest's flags, and those of sim.
+// The main function of a test that searches: parses GoogleTest's flags, and
+// those of sim.
 
 #include "absl/flags/parse.h"
 #include "gtest/gtest.h"
 
-// A crash of the code under test is a verdict, and what comes of it is done in
-// the handler of its signal: nothing is left to be unsafe for.
+// A crash of the code under test is a verdict, and is reported in the signal
+// handler: afterwards nothing runs that could be unsafe.
 extern "C" const char* __tsan_default_options() {
   return "report_signal_unsafe=0";
 }

@@ -59,7 +59,7 @@ std::string ObjectName(const RunReport& report, uint32_t id) {
   return absl::StrCat(kind, object.ordinal);
 }
 
-// What a step did, without where.
+// What a step did, without its place in the source.
 std::string StepText(const RunReport& report, const StepRecord& record) {
   std::string text = kernel::OpName(record.op.kind);
   switch (record.op.kind) {
@@ -96,7 +96,7 @@ std::string TimeText(int64_t nanos) {
   return absl::FormatDuration(absl::Nanoseconds(nanos));
 }
 
-// Those objects of a run that have a place in the source.
+// The objects of a run that have a place in the source.
 std::string Legend(const RunReport& report) {
   std::string text;
   for (uint32_t id = 0; id < report.objects.size(); ++id) {

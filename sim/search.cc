@@ -32,21 +32,22 @@ using kernel::KernelOptions;
 using kernel::OpKind;
 using kernel::RunReport;
 
-// Of so many schedules one is run twice, to see whether the body follows it;
-// which, follows from the run, so that it is the same one in every search.
+// One schedule in kRunTwice is run twice, to see whether the body is determined
+// by the schedule; which one is derived from the run, so it is the same one in
+// every search.
 constexpr uint64_t kRunTwice = 128;
 
-// At most so many steps to make a failing schedule shorter: a livelock takes
-// thousands for each attempt.
+// The maximum number of steps spent on shortening a failing schedule: a
+// livelock takes thousands for each attempt.
 constexpr int64_t kShrinkingSteps = 2'000'000;
 
-// What the code under test tells libFuzzer of interleavings: it knows these by
+// Counters through which libFuzzer learns of interleavings: it finds them by
 // the name of their section.
 constexpr size_t kCounters = 8192;
 __attribute__((
     section("__libfuzzer_extra_counters"))) uint8_t counters[kCounters];
 
-// Runs once, on what the text says.
+// Runs one schedule, given as text.
 class ReplaySearcher final : public Searcher {
  public:
   explicit ReplaySearcher(Schedule schedule) : replay_(std::move(schedule)) {}
@@ -106,7 +107,7 @@ class ScriptSearcher final : public Searcher {
 
   std::string Unfit() const override {
     if (!unfit_.empty() || at_ == steps_.size()) return unfit_;
-    // The last steps may go on up to the end of the run.
+    // The last steps may extend to the end of the run.
     for (size_t i = at_; i < steps_.size(); ++i) {
       if (!steps_[i].point.empty()) {
         return absl::StrCat("step ", i, " of the script was never reached");
@@ -133,7 +134,7 @@ KernelOptions ForKernel(const Options& options) {
           .processors = options.processors};
 }
 
-// A kernel, a body and a judge: what every run of a search has in common.
+// A kernel, a body and an oracle: the common part of all runs of a search.
 class Runner {
  public:
   Runner(const KernelOptions& options, absl::FunctionRef<void()> body,
@@ -156,7 +157,8 @@ class Runner {
   const absl::FunctionRef<std::string()> complaint_;
 };
 
-// Removes what the failure does not need: halves first, then single ones.
+// Removes deviations that the failure does not need: halves first, then single
+// ones.
 Schedule Shrink(Runner& runner, Schedule schedule, Verdict verdict) {
   int64_t steps = 0;
   const auto still_fails = [&](const Schedule& candidate, Schedule* met) {
@@ -265,7 +267,7 @@ Result RunSearch(const Options& options, const KernelOptions& kernel_options,
   return result;
 }
 
-// Bytes with an input of its own.
+// A Bytes searcher with an input of its own.
 struct Input {
   explicit Input(const std::string& text)
       : bytes(text.begin(), text.end()), source(bytes) {}
@@ -392,7 +394,7 @@ Result SearchBytes(const Options& options, absl::Span<const uint8_t> bytes,
         body(stream);
       },
       [] { return std::string(); },
-      // It is the only one.
+      // It is the only schedule.
       /*first_twice=*/false);
 }
 

@@ -34,8 +34,8 @@ int RandomSearcher::Choose(ChoiceKind kind, int n, int, const PendingOp&) {
       return random_.Below(n);
     case ChoiceKind::kSpuriousWakeUp:
     case ChoiceKind::kWeakFailure:
-      // There are few of them in a run, and the first wait is not always the
-      // one that minds.
+      // A run has few of them, and the first wait is not always the one that
+      // reacts badly.
       return random_.OneIn(8) ? 1 : 0;
     case ChoiceKind::kStaleLoad:
       return random_.OneIn(3) ? random_.Below(n) : 0;
@@ -47,7 +47,8 @@ int RandomWalk::PickThread(const View& view) {
   const uint64_t candidates = view.enabled;
   const uint64_t threads = candidates & ~kClock;
   const int count = std::popcount(threads);
-  // With the odds of a thread, the clock would make a run of timers of it.
+  // If the clock were as likely as a thread, the run would consist mostly of
+  // timers.
   if (count == 0 || (candidates != threads && random_.OneIn(4 * count))) {
     return kClockThread;
   }
@@ -91,8 +92,8 @@ int Pct::PickThread(const View& view) {
     priorities_[best] = --lowest_;
     best = highest();
   }
-  // Now and then the clock comes after all that have been lowered: they have to
-  // get on between the ticks of a daemon.
+  // Sometimes the clock comes after all threads that have been lowered: they
+  // must make progress between the ticks of a daemon.
   if (best == kClockThread) {
     Started(kClockThread, -1);
     if (random_.OneIn(2)) priorities_[kClockThread] = --lowest_;
@@ -110,7 +111,7 @@ void Pos::Started(int thread, int) { priorities_[thread] = random_.Next(); }
 
 int Pos::PickThread(const View& view) {
   const uint64_t candidates = view.enabled;
-  // It has asked to come after the others.
+  // The thread has asked to come after the others.
   if (view.current_yields) priorities_[view.current] = 0;
   int best = std::countr_zero(candidates);
   for (uint64_t left = candidates; left != 0; left &= left - 1) {
@@ -118,8 +119,8 @@ int Pos::PickThread(const View& view) {
     if (priorities_[thread] > priorities_[best]) best = thread;
   }
   const PendingOp& op = view.pending[best];
-  // Time concerns everybody. Otherwise one that polls would keep out for ever
-  // one that has drawn badly.
+  // Time affects every operation. Otherwise a thread that polls would forever
+  // keep out a thread that has drawn a low priority.
   const bool everybody = best == kClockThread;
   for (uint64_t left = view.enabled; left != 0; left &= left - 1) {
     const int thread = std::countr_zero(left);
@@ -131,7 +132,7 @@ int Pos::PickThread(const View& view) {
 }
 
 bool UniformRandomWalk::Next() {
-  // What the last schedule has shown.
+  // Learns from the last schedule.
   for (int i = 0; i < count_; ++i) {
     int64_t& own = own_[threads_[i].path];
     own = std::max(own, threads_[i].steps);
@@ -164,7 +165,7 @@ void UniformRandomWalk::Started(int thread, int parent) {
     self.path = PathOfChild(threads_[parent].path, ++threads_[parent].children);
   }
   self.left = Expected(self.path);
-  // No longer to come.
+  // These steps are no longer to come.
   if (parent >= 0) threads_[parent].left -= self.left;
 }
 
@@ -182,8 +183,8 @@ int UniformRandomWalk::PickThread(const View& view) {
   uint64_t left = candidates;
   while ((at -= weight(std::countr_zero(left))) >= 0) left &= left - 1;
   const int thread = std::countr_zero(left);
-  // What a thread does alone is part of no interleaving: the end of one that
-  // waits for all others would only make it seem long.
+  // What a thread does alone is part of no interleaving: the end of a thread
+  // that waits for all others would only make it seem long.
   if (view.count() > 1) {
     ++threads_[thread].steps;
     --threads_[thread].left;
@@ -221,7 +222,7 @@ void DepthFirst::Begin() {
 }
 
 int DepthFirst::PickThread(const View& view) {
-  // What is left of a run that shows nothing new has to end somehow.
+  // The rest of a run that shows nothing new has to end somehow.
   if (redundant_) return DefaultPick(view);
   const bool may_go_on = view.is_enabled(view.current) && !view.current_yields;
   if (depth_ == nodes_.size()) {
@@ -311,7 +312,8 @@ int Bytes::PickThread(const View& view) {
   }
   const int byte = Byte();
   if (byte < 0) return DefaultPick(view);
-  // The likely byte goes on: switching all the time never fills a queue.
+  // Most byte values mean to continue: switching all the time never fills a
+  // queue.
   const uint64_t self = Bit(view.current);
   if ((candidates & self) != 0) {
     if (byte < 128) return view.current;
@@ -322,7 +324,7 @@ int Bytes::PickThread(const View& view) {
 
 int Bytes::Choose(ChoiceKind, int n, int, const PendingOp&) {
   const int byte = Byte();
-  // As with threads: what ordinarily happens is the likely thing.
+  // As with threads: most byte values mean the ordinary outcome.
   return byte < 192 ? 0 : (byte - 192) % n;
 }
 

@@ -44,7 +44,7 @@ absl::Status ErrSizedGroup::Wait(WaitPolicy policy) {
       errors.push_back({.status = cause});
     }
   }
-  // In the text they have the numbers of their order, as in the original.
+  // The text numbers the errors in their order, like the original.
   int64_t place = 0;
   for (TaskError& error : errors) error.index = place++;
   return group_internal::JoinErrors("", errors, more);

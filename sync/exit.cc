@@ -23,7 +23,7 @@ struct Search {
 
 _Unwind_Reason_Code Look(_Unwind_Context* frame, void* search_arg) {
   auto& search = *static_cast<Search*>(search_arg);
-  // An address to return to may be that of the next function.
+  // A return address may already belong to the next function.
   const uintptr_t address = _Unwind_GetIP(frame) - 1;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): that is what an unwinder takes
   void* const at = reinterpret_cast<void*>(address);
@@ -34,7 +34,7 @@ _Unwind_Reason_Code Look(_Unwind_Context* frame, void* search_arg) {
 }  // namespace
 
 bool InExit() {
-  // Not &exit, which may be the address of what jumps there.
+  // Not &exit, which may be the address of a stub that jumps there.
   Search search = {.function = dlsym(RTLD_DEFAULT, "exit")};
   if (search.function == nullptr) return false;
   _Unwind_Backtrace(&Look, &search);

@@ -19,10 +19,11 @@
 
 namespace {
 
-// Allocations that the thread makes before one fails; none fails below 0.
+// How many allocations of the thread succeed before one fails; below 0 none
+// fails.
 thread_local int left_until_failure = -1;
 
-// Null instead of the one that is to fail.
+// Null for the allocation that must fail.
 void* Allocate(std::size_t size) {
   if (left_until_failure >= 0 && left_until_failure-- == 0) return nullptr;
   return std::malloc(size == 0 ? 1 : size);
@@ -41,7 +42,7 @@ void* AllocateOrThrow(std::size_t size) {
 }  // namespace
 
 #ifdef ABSL_HAVE_THREAD_SANITIZER
-// By default each process sleeps for a second at its end.
+// By default each process sleeps for a second before it ends.
 extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=10"; }
 #endif
@@ -67,10 +68,11 @@ namespace {
 constexpr int kHeld = 0;
 constexpr int kFailed = 1;
 constexpr int kNoSuchAllocation = 2;
-// Far beyond what any scenario takes: one that takes longer hangs.
+// Far more than any scenario needs: a scenario that takes longer hangs.
 [[maybe_unused]] constexpr unsigned kMostSeconds = 120;
 
-// Of this process alone: a failure before the fork is none of the child's.
+// Counts only failures of this process: the child must not report failures from
+// before the fork.
 class FailureCounter : public ::testing::EmptyTestEventListener {
  public:
   int count() const { return count_; }
@@ -109,7 +111,7 @@ void AllocationFault::Arm() {
 void AllocationFault::Disarm() {
   if (!armed_) return;
   armed_ = false;
-  // Counted down to below 0: the nth has come.
+  // Counted down to below 0: the n-th allocation was made.
   struck_ = struck_ || left_until_failure < 0;
   left_until_failure = -1;
 }

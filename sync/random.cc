@@ -26,13 +26,13 @@ double RandomFraction() {
 
 namespace {
 
-// SplitMix64: good enough for lots, and it can be seeded without a call that
-// may fail. (absl::BitGen allocates under absl::call_once: if that throws, all
-// who come later wait for ever.)
+// SplitMix64: good enough for drawing lots, and seeding it cannot fail.
+// (absl::BitGen allocates under absl::call_once: if that throws, all later
+// callers block forever.)
 class Generator {
  public:
-  // Told apart by the time, across processes and machines; by a number, across
-  // threads; and by where the system has put this one.
+  // The seed differs across processes and machines by the time; across threads
+  // by a counter; and by the address of this object.
   Generator()
       : state_(static_cast<uint64_t>(absl::ToUnixNanos(Now())) ^
                reinterpret_cast<uintptr_t>(this)) {

@@ -66,7 +66,7 @@ absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                                      absl::AnyInvocable<void() &&> body) {
   std::unique_ptr<StartBlock> block(
       new (std::nothrow) StartBlock{std::move(options.name), std::move(body)});
-  // Without a text, for which there would be no memory either.
+  // Without a text, since there would be no memory for that either.
   if (block == nullptr) return absl::ResourceExhaustedError("");
   pthread_t handle;
   const int error =
@@ -110,7 +110,8 @@ bool ThreadProbe::LooksBlocked() const {
   close(fd);
   if (size <= 0) return false;
   stat[static_cast<size_t>(size)] = '\0';
-  // "tid (name) state …", and the name may hold anything, also ") R".
+  // The line is "tid (name) state …", and the name may contain anything, even
+  // ") R".
   const char* end_of_name = std::strrchr(stat, ')');
   if (end_of_name == nullptr || end_of_name[1] != ' ') return false;
   const char state = end_of_name[2];

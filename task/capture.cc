@@ -20,7 +20,7 @@ namespace cohort::task_internal {
 
 namespace {
 
-// The type of the exception being handled.
+// The type of the current exception.
 std::string ExceptionType() {
 #if defined(__GNUC__)
   const std::type_info* type = abi::__cxa_current_exception_type();

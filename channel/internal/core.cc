@@ -106,7 +106,7 @@ Outcome Core::TryReceive(Operation& self, std::unique_ptr<Box>& box) {
   return Outcome::kDone;
 }
 
-// The locks are those of a pair that only shows here.
+// No static analysis: which pair of locks LockBoth takes is known only here.
 Outcome Core::Meet(sync::LinkedList<Waiter>& queue, Operation& self,
                    std::unique_ptr<Box>& box) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Waiter* next = nullptr;

@@ -11,7 +11,7 @@
 namespace cohort::channel::internal {
 namespace {
 
-// Shared with the tasks, some of which may begin after the call.
+// Shared with the tasks, some of which may begin after the call has returned.
 class Crew {
  public:
   explicit Crew(absl::FunctionRef<void()> work) : work_(work) {}
@@ -22,7 +22,7 @@ class Crew {
     work_();
   }
 
-  // No other call begins, and those that have have ended.
+  // Lets no further call begin, and waits for those that have begun.
   void Disband() {
     BlockingScope blocking;
     sync::MutexLock lock(&mutex_);
@@ -31,7 +31,7 @@ class Crew {
   }
 
  private:
-  // Also where the thread ends.
+  // Also counts a call as ended if its thread ends.
   class End {
    public:
     explicit End(Crew& crew) : crew_(crew) {}

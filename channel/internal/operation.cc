@@ -21,7 +21,7 @@
 namespace cohort::channel::internal {
 namespace {
 
-// Drawn only where there is a choice.
+// Draws a random number only if there is a choice.
 size_t Random(size_t count) {
   if (count == 1) return 0;
   return std::min(count - 1, static_cast<size_t>(sync::RandomFraction() *
@@ -51,7 +51,8 @@ void Operation::LockBoth::ClaimSelf() const {
 }
 
 Operation::Operation(absl::Span<Case> cases) : cases_(cases) {
-  // All of it now: waiters do not move, and nothing fails later.
+  // Allocates everything now: waiters must not move, and nothing may fail
+  // later.
   waiters_.reserve(cases.size());
   armed_.reserve(cases.size());
   for (size_t i = 0; i < cases.size(); ++i) {
@@ -66,7 +67,7 @@ Operation::Operation(absl::Span<Case> cases) : cases_(cases) {
 Operation::~Operation() {
   for (size_t i = 0; queued_ > 0; ++i) {
     Waiter& waiter = waiters_[i];
-    // Elsewhere the channel may be gone.
+    // For other waiters the channel may be gone.
     if (!waiter.may_be_there) continue;
     Left(waiter);
     Core& channel = *cases_[i].channel;
@@ -126,9 +127,9 @@ Outcome Operation::Claim() {
 }
 
 std::optional<size_t> Operation::Look(bool queue_last) {
-  // In an order of which each is as likely, or cases that are not ready would
-  // leave their share to the one behind them. Whether one is ready shows only
-  // when it is tried.
+  // In a uniformly random order; otherwise a case that is not ready would pass
+  // its share on to its successor. Whether a case is ready shows only when it
+  // is tried.
   while (!armed_.empty()) {
     std::swap(armed_[Random(armed_.size())], armed_.back());
     const size_t index = armed_.back();
@@ -156,7 +157,7 @@ Outcome Operation::LookAt(size_t index, bool queue) {
   }
   Core& channel = *action.channel;
   sync::MutexLock lock(&channel.mutex_);
-  // Here, where it is later than whatever has made the case ready.
+  // Checked here, after whatever has made the case ready.
   if (context_->done()) return Outcome::kOver;
   const Outcome outcome = channel.Try(action, *this);
   if (outcome != Outcome::kNotReady || !queue) return outcome;
@@ -170,7 +171,7 @@ Outcome Operation::LookAt(size_t index, bool queue) {
 }
 
 std::optional<size_t> Operation::Park() {
-  if (!claims_) BecomeAvailable();  // for the time, or the context, alone
+  if (!claims_) BecomeAvailable();  // only for a time, or for the context
   const sync::SteadyTime due = next_due_.has_value()
                                    ? cases_[*next_due_].due
                                    : sync::SteadyTime::InfiniteFuture();
@@ -203,7 +204,7 @@ bool Operation::CarryOut(Waiter& waiter, std::unique_ptr<Box>* box) {
       action.Count();
     }
   }
-  // Under the lock, so that the operation does not end before.
+  // Under the lock, so that the operation does not end before this.
   changed_.Signal();
   return true;
 }

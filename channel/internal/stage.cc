@@ -78,7 +78,7 @@ void Stage::Run(absl::FunctionRef<void()> work) {
 }
 
 void Stage::RunCapturing(absl::FunctionRef<void()> work) {
-  // Whatever ends the thread in the middle ends the stage.
+  // If the thread ends inside `work`, that ends the stage.
   struct Ending {
     ~Ending() {
       if (!returned) {

@@ -37,23 +37,24 @@ struct StopSource {
 namespace {
 
 // Two clocks cannot be read at once: if they seem to have moved apart by less
-// than this, nobody has set the wall clock.
+// than this, the wall clock has not been set.
 constexpr absl::Duration kLeastShift = absl::Seconds(1);
 
 sync::Mutex* MakeOneTree() { return new sync::Mutex(); }
 
-// Held where a node is marked together with others.
+// Held while a node is marked together with others.
 sync::Mutex& OneTree() { return sync::ProcessWide<MakeOneTree>(); }
 
-// Makes what an end needs. It then cannot fail for want of memory.
+// Creates what an end needs, so that an end cannot fail because memory runs
+// out.
 void PrepareEnds() {
   Cancelled();
   DeadlineExceeded();
   OneTree();
 }
 
-// A callback has nobody to throw to: this makes it the exception's end, with
-// the stack of the throw in the core dump.
+// noexcept: no caller could catch an exception of a callback, so it terminates
+// here, with the stack of the throw in the core dump.
 void Call(absl::AnyInvocable<void() &&>& callback) noexcept {
   std::move(callback)();
 }
@@ -105,9 +106,9 @@ void Registration::Withdraw() {
   while (state_ == State::kRunning) over_.Wait(&node_->mutex_);
 }
 
-// Nodes that one call has ended, in the order in which it did: what their end
-// entails is for it to see to. Owns a reference to each, and is moved to where
-// that happens.
+// Nodes that one call has ended, in the order in which it ended them: the call
+// must also run the consequences. Owns a reference to each node; moved to where
+// the consequences run.
 class Node::Ended {
  public:
   Ended() = default;
@@ -135,24 +136,25 @@ class Node::Ended {
     return node;
   }
 
-  // That all below are done too.
+  // Records that all nodes below are done too.
   void Complete() {
     for (Node* node = first_; node != nullptr; node = node->next_ended_) {
       node->marking_.store(false, sync::kRelease);
     }
   }
 
-  // Sees to it here and now.
+  // Runs the consequences on the calling thread.
   void FinishHere();
 
-  // Sees to it on the default executor, ahead of other work. Where nobody
-  // listens there is nothing to see to. Without memory for the task the process
-  // ends.
+  // Runs the consequences on the default executor, ahead of other work. If
+  // nobody listens, there are none. If there is no memory for the task, the
+  // process ends.
   void FinishElsewhere() noexcept;
 
  private:
-  // How deep the calling thread is in ends that callbacks of other ends have
-  // brought about; and, once that is too deep, what is left to the innermost.
+  // How many ends the calling thread is in, each caused by a callback of the
+  // previous one; and, once that is too many, the nodes that are left to the
+  // innermost.
   struct Nesting {
     int depth = 0;
     Ended* left_over = nullptr;
@@ -210,14 +212,14 @@ sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, Deadline deadline,
     deadline = inherited;
     if (parent != nullptr) deadline_cause = parent->deadline_cause_;
   } else {
-    // By how much the wall clock was set between the two.
+    // How far the wall clock was set between the two.
     const absl::Duration shift =
         (deadline.wall - inherited.wall) - (deadline.due - inherited.due);
     if (absl::AbsDuration(shift) < kLeastShift) {
       deadline.wall = std::min(deadline.wall, inherited.wall);
     }
   }
-  if (has_timer) TimerQueue::Default();  // as PrepareEnds
+  if (has_timer) TimerQueue::Default();  // like PrepareEnds
   auto node =
       sync::RefPtr<Node>::Adopt(new Node(std::move(parent), nullptr, deadline,
                                          has_timer, std::move(deadline_cause)));
@@ -226,13 +228,13 @@ sync::RefPtr<Node> Node::Create(sync::RefPtr<Node> parent, Deadline deadline,
     return node;
   }
   if (deadline.due <= sync::SteadyTime::Now()) {
-    // Also where an ancestor's deadline has passed before: its timer may take
-    // a while yet.
+    // Even if an ancestor's deadline has passed before: its timer may take a
+    // while yet.
     node->EndIfDue();
   } else if (has_timer) {
-    node->Ref();  // the timer's
+    node->Ref();  // held by the timer
     TimerQueue::Default().Arm(*node, deadline.due);
-    // Whoever ended the node meanwhile found no timer to take back.
+    // If another thread ended the node meanwhile, it found no timer to disarm.
     if (node->done()) node->DisarmTimer();
   }
   return node;
@@ -302,7 +304,7 @@ void Node::JoinParent() {
       return;
     }
   }
-  // Nobody else has seen this node.
+  // No other thread has seen this node.
   sync::MutexLock lock(&mutex_);
   status_ = parent_->status();
   cause_ = parent_->cause();
@@ -318,7 +320,7 @@ void Node::LeaveParent() {
 }
 
 bool Node::Cancel(absl::Status status, absl::Status cause) {
-  Ended ended;  // keeps this, where a callback drops the caller's reference
+  Ended ended;  // keeps this node if a callback drops the caller's reference
   const bool ours = MarkTree(status, cause, ended);
   ended.FinishHere();
   return ours;
@@ -336,8 +338,8 @@ bool Node::MarkTree(const absl::Status& status, const absl::Status& cause,
     if (ours) MarkLocked(status, cause, ended);
   }
   if (!complete) {
-    // One tree at a time. So what another call has begun to mark is complete
-    // when this one goes on.
+    // One tree at a time: anything that another call has begun to mark is then
+    // complete when this call continues.
     sync::MutexLock lock(&OneTree());
     sync::LinkedList<Node> below;
     ours = Mark(status, cause, ended, below);
@@ -470,7 +472,7 @@ sync::RefPtr<Registration> Node::OnDone(
         return registration;
       }
     }
-    // Nobody else has seen the registration.
+    // No other thread has seen the registration.
     callback = std::move(registration->callback_);
   }
   Call(callback);
@@ -485,8 +487,8 @@ std::stop_token Node::stop_token() {
     if (stop_source_ == nullptr) stop_source_ = std::make_unique<StopSource>();
     source = stop_source_->source;
   }
-  // Where the node is done already, FinishEnd may have come too early to see
-  // the source.
+  // If the node is done already, FinishEnd may have run too early to see the
+  // source.
   if (done()) source->request_stop();
   return source->get_token();
 }

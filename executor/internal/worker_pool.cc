@@ -24,25 +24,26 @@
 namespace cohort::executor_internal {
 namespace {
 
-// How often the monitor looks while tasks are stuck, and after how long without
-// a start it adds a thread although the processors are busy.
+// kTick: how often the monitor looks while tasks are stuck. kPatience: if no
+// task starts for that long, it adds a thread although the processors are busy.
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 constexpr absl::Duration kPatience = absl::Milliseconds(10);
 constexpr int64_t kMaxGrowthPerTick = 64;
 constexpr int64_t kSampleSize = 16;
 
-// After that many urgent tasks one of the others has its turn.
+// After this many urgent tasks in a row, one of the others starts.
 constexpr int kMaxUrgentInARow = 16;
 
-// Below this share of the processors the workers cannot all be computing.
+// If the processors are less busy than this, not all workers can be computing.
 constexpr double kBusyShare = 0.7;
 
 }  // namespace
 
-// What a worker's thread knows of itself, and how it leaves: when the thread
-// ends. So it leaves also where a task ended the thread (pthread_exit); and,
-// since this is made before any thread-local object of a task, it is destroyed
-// after them: what their destructors do is over when the pool is.
+// The state of a worker's thread, whose destructor leaves the pool when the
+// thread ends. So the worker leaves even if a task ended the thread
+// (pthread_exit). Since this object is older than any thread-local object of a
+// task, it is destroyed after them: their destructors have run before the
+// pool's destructor returns.
 struct WorkerPool::Membership {
   ~Membership() {
     if (pool != nullptr) pool->Leave(worker);
@@ -59,14 +60,14 @@ struct WorkerPool::Membership {
 WorkerPool::WorkerPool(PoolPolicy policy) : policy_(std::move(policy)) {}
 
 WorkerPool::~WorkerPool() {
-  if (mutex_owner_ == nullptr) return;  // left
+  if (mutex_owner_ == nullptr) return;  // has left
   sync::MutexLock lock(&mutex_);
   ABSL_CHECK(stopping_ && workers_.empty())
       << "Executor '" << policy_.name << "' has not been finished";
 }
 
-// Holds the lock from here on: whatever thread comes to the pool stays there,
-// and touches nothing that is gone.
+// Holds the lock from here on: any thread that comes to the pool blocks there,
+// and touches nothing that has been destroyed.
 void WorkerPool::Freeze() {
   mutex_.Lock();
   sync::KeepForExit(std::move(mutex_owner_));
@@ -91,7 +92,7 @@ void WorkerPool::Finish() {
   }
   std::list<Task> leftover;
   while (TakeLeftover(&leftover)) {
-    // The system has no thread for us; this one has to do.
+    // The system has no thread for the pool; the calling one must do.
     WorkerScope scope(this);
     std::move(leftover.front())();
     leftover.clear();
@@ -160,7 +161,7 @@ WorkerPool::Worker* WorkerPool::ThisWorker() {
 void WorkerPool::BlockingBegan() {
   Worker* const self = ThisWorker();
   sync::MutexLock lock(&mutex_);
-  // Whoever finishes the pool may run tasks too, and is no worker.
+  // The thread that finishes the pool may run tasks too, but is not a worker.
   if (self != nullptr) {
     self->blocked = true;
     ++blocked_;
@@ -182,7 +183,7 @@ int64_t WorkerPool::Active() const {
 }
 
 int64_t WorkerPool::Allowed() const {
-  // What is urgent does not wait for a task that computes for long.
+  // Urgent tasks do not wait for a task that computes for long.
   const int64_t extra = policy_.grows && !urgent_.empty() ? 1 : 0;
   return policy_.workers + boost_ + extra;
 }
@@ -203,8 +204,9 @@ void WorkerPool::TakeTask(std::list<Task>* task) {
 bool WorkerPool::Stuck() const { return Queued() > arriving_; }
 
 bool WorkerPool::NeedsMonitor() const {
-  // Without any thread there is nobody else to try again; but Finish runs what
-  // is left itself, and of a fixed number of threads that may be the only one.
+  // Without any thread nobody else would try again. But Finish runs the
+  // remaining tasks itself; and in a pool with a fixed number of threads, its
+  // thread may already be all that are allowed.
   return policy_.grows || (workers_.empty() && !stopping_);
 }
 
@@ -232,10 +234,10 @@ bool WorkerPool::StartWorker() {
   if (AtCap()) return false;
   std::list<Worker> entry;
   absl::StatusOr<sync::Thread> thread;
-  // Where there is no memory there is no thread.
+  // If there is no memory, there is no thread.
   const auto start = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     entry.emplace_back();
-    // So that nothing is allocated where it parks.
+    // So that parking allocates nothing.
     const size_t threads = workers_.size() + 1;
     if (idle_.capacity() < threads) idle_.reserve(2 * threads);
     thread = sync::Thread::Start(
@@ -274,7 +276,7 @@ bool WorkerPool::NextTask(Worker* self, std::list<Task>* task) {
   }
   while (true) {
     const bool used_up = policy_.one_task_per_thread && self->ran;
-    // A used-up thread goes on only where it is the last hope of a task.
+    // A used-up thread continues only if no other thread can run a task.
     if (Queued() > 0 && (!used_up || Stuck()) &&
         (stopping_ || Active() <= Allowed())) {
       TakeTask(task);
@@ -292,7 +294,7 @@ bool WorkerPool::Park(Worker* self) {
   self->idle = true;
   idle_.push_back(self);
   if (Active() <= policy_.workers) boost_ = 0;
-  Dispatch();  // this thread's parking may be what allows another one to run
+  Dispatch();  // parking this thread may allow another one to run
   const sync::SteadyTime deadline =
       sync::SteadyTime::Now() + policy_.keep_alive;
   bool expired = false;
@@ -312,7 +314,7 @@ void WorkerPool::Leave(Worker* self) {
   sync::Thread thread;
   {
     sync::MutexLock lock(&mutex_);
-    // Only where a task ended the thread and nothing was unwound.
+    // Only if a task ended the thread and the stack was not unwound.
     if (self->blocked) --blocked_;
     if (stopping_) {
       ended_.splice(ended_.end(), workers_, self->self);
@@ -323,7 +325,7 @@ void WorkerPool::Leave(Worker* self) {
     }
     Dispatch();
   }
-  // The pool may be gone by now.
+  // The pool may have been destroyed.
   if (thread.joinable()) thread.Detach();
 }
 
@@ -351,7 +353,7 @@ void WorkerPool::WakeMonitor() {
     monitor_ = *std::move(thread);
     monitor_awake_ = true;
   } else {
-    ++start_failures_;  // tried again by the next Dispatch
+    ++start_failures_;  // the next Dispatch tries again
   }
 }
 
@@ -403,29 +405,31 @@ void WorkerPool::Watch() {
     cpu_before = cpu;
     started_before = started_;
 
-    // To look at the threads costs system calls, and as long as tasks start
-    // while the processors are busy there is little to learn. They may be busy
-    // with something else, though.
+    // Looking at the threads costs system calls, and as long as tasks start
+    // while the processors are busy there is little to learn. The processors
+    // may be busy with something else, though.
     if (Active() >= Allowed() &&
         (!processors_busy || !progress || now - last_look >= kPatience)) {
       last_look = now;
       const int64_t computing = CountComputing();
       if (computing < policy_.workers) {
-        // Some run tasks and sleep: blocked without having said so.
+        // Some threads sleep inside tasks: unannounced blocking.
         boost_ = std::max(boost_, Active() - policy_.workers) +
                  std::clamp<int64_t>(Active(), 1, kMaxGrowthPerTick);
       } else if (progress) {
-        // Those that had been blocked are back. Let them go as tasks end, or
-        // they would be in each other's way for as long as there is work.
+        // Threads that had been blocked are back. Let them go as tasks end;
+        // otherwise they would compete for as long as there is work.
         boost_ = std::min(boost_, std::max<int64_t>(0, Active() - computing));
       }
     }
     if (Active() >= Allowed() && now - last_start >= kPatience) {
-      // All compute, and for long: perhaps for a queued task to stop them.
+      // All are computing and nothing has started for kPatience: they may be
+      // spinning for a queued task.
       boost_ = std::max(boost_, Active() - policy_.workers) + 1;
       last_start = now;
     }
-    // Also where that is allowed already: the system may have refused a thread.
+    // Even if more threads were allowed before: the system may have refused
+    // one.
     Dispatch();
   }
 }

@@ -32,7 +32,7 @@ class Tally {
  public:
   Tally(const Context& parent, BatchOptions options, size_t tasks)
       : parent_(parent), options_(std::move(options)), outstanding_(tasks) {
-    result_.ended.reserve(tasks);  // so that to record an end cannot fail
+    result_.ended.reserve(tasks);  // so that recording an end cannot fail
   }
 
   void Ref() const { references_.Ref(); }
@@ -45,21 +45,21 @@ class Tally {
     return absl::StrCat(options_.caller, ": function ", index);
   }
 
-  // The cause for the others if this one succeeds and decides.
+  // The cause for the other tasks if this one succeeds and decides.
   absl::Status WasEnough(int64_t index) const {
     if (options_.quorum.successes == kUnlimited) return absl::OkStatus();
     return absl::CancelledError(absl::StrCat(NameOf(index), " was enough"));
   }
 
-  // Says whether that was the decision.
+  // Records the end of a task. Returns whether that was the decision.
   bool Record(int64_t index, absl::Status status) {
     sync::MutexLock lock(&mutex_);
     --outstanding_;
     changed_.SignalAll();
     if (closed_ || decided()) return false;
-    // Of the parent's end: the batch's own comes with the decision. The parent
-    // is also what a task may have looked at instead of its own context, which
-    // ends a moment later.
+    // An echo of the parent's cancellation; the batch cancels its own context
+    // only with the decision. A task may also have looked at the parent instead
+    // of its own context, which ends a moment later.
     if (IsEcho(status, parent_) || TooLate()) {
       result_.cause = parent_.cause();
     } else if (status.ok()) {
@@ -97,8 +97,9 @@ class Tally {
     return result_.decision != Decision::kNone;
   }
 
-  // Whether the call is over without a decision. Asked under the lock under
-  // which a decision is made, so that none is after the context has ended.
+  // Whether the call is over without a decision. Checked under the lock under
+  // which a decision is made, so that no decision comes after the context has
+  // ended.
   bool TooLate() const {
     return options_.on_decision == OnDecision::kDetach && parent_.done();
   }
@@ -115,8 +116,8 @@ class Tally {
   BatchResult result_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Sees to it that a task is recorded however it ends. That allocates nothing
-// but where the task has ended its thread.
+// Makes sure that a task is recorded however it ends. Allocates only if the
+// task has ended its thread.
 class Ending {
  public:
   Ending(Tally& tally, Core& core, int64_t index)
@@ -163,7 +164,7 @@ std::vector<absl::Status> StatusesByIndex(const BatchResult& result,
 
 absl::Status AllFailures(const char* caller, std::vector<TaskError> ended) {
   std::erase_if(ended, [](const TaskError& end) { return end.status.ok(); });
-  // The last one comes to the front, the others by index.
+  // The last failure comes first, the others by index.
   if (!ended.empty()) std::swap(ended.front(), ended.back());
   std::sort(
       ended.begin() + (ended.empty() ? 0 : 1), ended.end(),
@@ -182,16 +183,16 @@ BatchResult RunBatch(const Context& parent, BatchOptions options,
     ++index;
   }
   if (options.quorum.successes == 0) return {.decision = Decision::kSuccess};
-  // What a task does is the tally's to judge: for the core all succeed, and one
-  // that ends its thread is no reason to stop the others.
+  // The tally judges the tasks: for the core all succeed, and a task that ends
+  // its thread does not stop the others.
   const auto core = Core::Create(parent, {.type = caller,
                                           .limit = options.limit,
                                           .queue = kUnlimited,
                                           .cancel_on_error = false});
   const auto tally = sync::RefPtr<Tally>::Adopt(
       new Tally(parent, std::move(options), tasks.size()));
-  // A cleanup, for memory that runs out, and for a task that ends this thread
-  // when Wait has run it here.
+  // A cleanup, in case memory runs out, or a task that Wait has run here ends
+  // this thread.
   absl::Cleanup stop = [&] {
     if (joins) {
       core->Close();
@@ -201,7 +202,7 @@ BatchResult RunBatch(const Context& parent, BatchOptions options,
   };
   index = 0;
   for (Task& task : tasks) {
-    // Whoever runs a task holds the core.
+    // A thread that runs a task holds a reference to the core.
     const Admission admission = core->Submit(
         "",
         [tally, core = core.get(), index,

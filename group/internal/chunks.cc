@@ -22,15 +22,16 @@
 namespace cohort::group_internal {
 namespace {
 
-// A chunk that takes less is cheap, and one that takes more is dear. To take
-// one costs a tenth of a microsecond.
+// A chunk that takes less time is cheap; one that takes more is expensive.
+// Taking a chunk costs a tenth of a microsecond.
 constexpr absl::Duration kCheap = absl::Microseconds(10);
 constexpr absl::Duration kDear = absl::Microseconds(40);
 
-// What a runner may be stuck with when elements turn dear all of a sudden.
+// The most elements that a runner can be stuck with when elements suddenly
+// become expensive.
 constexpr size_t kMostElements = 1024;
 
-// What the runners of a call share.
+// The state that the runners of a call share.
 class Work {
  public:
   Work(const ChunkOptions& options, ChunkBody body)
@@ -49,8 +50,8 @@ class Work {
     return absl::StrCat(options_.caller, ": element ", element);
   }
 
-  // The next elements: `most`, or less; none if all are taken. No order is
-  // asked of the others' memory: what an element sees comes with the batch.
+  // The next elements: at most `most`; none if all are taken. Needs no memory
+  // ordering: the batch orders what an element sees.
   Chunk Take(size_t most) {
     const size_t seen = next_.load(sync::kRelaxed);
     if (seen >= options_.count) return {};
@@ -61,11 +62,11 @@ class Work {
     return {.next = begin, .end = std::min(begin + size, options_.count)};
   }
 
-  // What a runner has taken and has not come to, for as long as it does not
-  // run.
+  // The elements that a runner has taken and not reached, while it is not
+  // running.
   Chunk& LeftBy(size_t runner) { return left_[runner]; }
 
-  // The rest is for when no runner runs.
+  // Everything below is for when no runner runs.
 
   bool AllDone() const {
     return next_.load(sync::kRelaxed) >= options_.count &&
@@ -88,10 +89,10 @@ class Work {
   const ChunkOptions& options_;
   const ChunkBody body_;
   std::vector<Chunk> left_;
-  sync::Atomic<size_t> next_ = 0;  // the first element that nobody has taken
+  sync::Atomic<size_t> next_ = 0;  // the first element that no runner has taken
 };
 
-// Once a process, or a simulated run: the system takes its time to count.
+// Once per process, or per simulated run: counting takes the system a while.
 int* CountCpus() { return new int(sync::HardwareConcurrency()); }
 
 class Runner {
@@ -100,7 +101,7 @@ class Runner {
       : work_(work),
         number_(number),
         chunk_(std::exchange(work.LeftBy(number), {})) {}
-  // Also where an element has ended the thread.
+  // Also if an element has ended the thread.
   ~Runner() {
     if (inside_ && work_.options().on_failure != nullptr) {
       Fail(absl::InternalError(
@@ -111,7 +112,7 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // Not OK if an element has failed that ends it all.
+  // Not OK if an element has failed and so ends the call.
   absl::Status Run(const Context& context) {
     if (chunk_.empty()) chunk_ = work_.Take(size_);
     sync::SteadyTime begin = sync::SteadyTime::Now();
@@ -162,8 +163,8 @@ class Runner {
   Work& work_;
   const size_t number_;
   Chunk chunk_;
-  size_t size_ = 1;      // of the next chunk, at most
-  bool inside_ = false;  // in a call of the body
+  size_t size_ = 1;      // maximum size of the next chunk
+  bool inside_ = false;  // during a call of the body
 };
 
 }  // namespace
@@ -175,7 +176,7 @@ absl::Status RunChunks(const Context& parent, const ChunkOptions& options,
   ABSL_CHECK_GE(options.limit, 1) << options.caller << ": limit";
   if (options.count == 0) return absl::OkStatus();
   Work work(options, body);
-  // More than once only where runners have ended their threads.
+  // More than once only if runners have ended their threads.
   for (;;) {
     std::vector<Task> runners;
     runners.reserve(work.runners());

@@ -39,12 +39,12 @@ namespace {
 // work.
 constexpr int kTasksPerRunner = 16;
 
-// How much stack the tasks may take that a thread runs within one another,
-// before those that it still helps with are run on another stack. Bytes, not
-// tasks, since a task takes what it likes.
+// How much stack nested tasks may use on a thread before further tasks that it
+// helps with run on another stack. In bytes, not tasks, since a task uses as
+// much as it likes.
 constexpr uintptr_t kMostStack = 128 << 10;
 
-// Where on its stack the calling thread is.
+// The calling thread's position on its stack.
 uintptr_t StackPosition() {
 #if defined(__GNUC__)
   return reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
@@ -54,7 +54,8 @@ uintptr_t StackPosition() {
 #endif
 }
 
-// False if there are enough with the first one, or if there is no memory.
+// False if enough errors are kept already, including the first one, or if there
+// is no memory.
 bool Keep(std::vector<TaskError>& errors, TaskError error) {
   return errors.size() + 1 < kMaxErrors && executor_internal::Catch([&] {
                                              errors.push_back(std::move(error));
@@ -75,12 +76,12 @@ bool IsEcho(const absl::Status& status, const Context& context,
 
 struct Core::Parked {
   Entries entry;
-  Admission answer = Admission::kFull;  // kFull: none yet
+  Admission answer = Admission::kFull;  // kFull: no answer yet
   sync::CondVar answered;
 };
 
-// Counts as coming until it runs. Where the executor drops it instead, or
-// throws rather than take it, it never will.
+// Counts as coming until it runs. If the executor drops it instead, or throws
+// rather than take it, it does not count as coming any more.
 class Core::Runner {
  public:
   explicit Runner(sync::RefPtr<Core> core) : core_(std::move(core)) {}
@@ -100,9 +101,9 @@ class Core::Runner {
 };
 
 // The frames of a thread form a stack of their own, since a task may wait for a
-// group and so run tasks within it; it goes on below that of the thread for
-// which this one helps. The destructor is the end of the task, also where that
-// is the end of its thread (pthread_exit).
+// group and so run tasks within it. On a helper thread, this stack continues
+// below with that of the thread that it helps. The destructor is the end of the
+// task, even if the task ends its thread (pthread_exit).
 class Core::Frame {
  public:
   Frame(Core* core, Entries* entry);
@@ -119,28 +120,31 @@ class Core::Frame {
   static Frame* Top() { return ThisThread().top; }
   static sync::RefPtr<Lineage> TopLineage();
 
-  // Whether the calling thread should run no task within those that it runs.
+  // Whether the calling thread should nest no further task in those that it
+  // runs.
   static bool StackIsUsedUp();
   // Calls `f` inside the same tasks, on the stack of a new thread, and waits
-  // for its end, which may be the end of that thread. False if there is none.
+  // for the end of `f`, which may be the end of that thread. False if no thread
+  // can be started.
   static bool OnAnotherStack(absl::FunctionRef<void()> f);
 
   Fate fate = Fate::kRan;
-  std::optional<absl::Status> status;  // none where the task ended its thread
+  std::optional<absl::Status> status;  // none if the task ended its thread
   std::exception_ptr exception;
-  // Counted in core->self_waiting_: the task waits for the group, as all of it
-  // below do; or for one task, to which it lends its slot.
+  // Both are counted in core->self_waiting_. `waiting`: the task waits for the
+  // group, as do all frames of the group below it. `lending`: it waits for one
+  // task, to which it lends its slot.
   bool waiting = false;
   bool lending = false;
-  Frame* host = nullptr;  // the one that lends to this one
-  // Is set to true if the caller has to go on with another task. Null if there
-  // is no caller that can.
+  Frame* host = nullptr;  // the frame that lends its slot to this one
+  // Set to true if the caller must continue with another task. Null if no
+  // caller can.
   bool* go_on = nullptr;
 
  private:
   struct Thread {
     Frame* top = nullptr;
-    uintptr_t stack_begin = 0;  // of what its tasks take
+    uintptr_t stack_begin = 0;  // of the part that its tasks use
   };
   static Thread& ThisThread() {
     return sync::ThreadLocal<Thread, Thread>::Get();
@@ -150,7 +154,8 @@ class Core::Frame {
   Entries* const entry_;
   const int64_t index_;
   Frame* const below_;
-  sync::RefPtr<Lineage> lineage_;  // made for the first group inside the task
+  sync::RefPtr<Lineage> lineage_;  // created for the first group inside the
+                                   // task
 };
 
 Core::Frame::Frame(Core* core, Entries* entry)
@@ -198,23 +203,25 @@ sync::RefPtr<Lineage> Core::Frame::TopLineage() {
 
 Core::Frame::~Frame() {
   const int64_t index = entry_->front().index;
-  entry_->clear();  // the functor is gone before anyone may know of the end
+  entry_->clear();  // the functor is destroyed before any thread may learn of
+                    // the end
   sync::SchedulePoint("task.end");
   Core* const core = core_;
   if (fate == Fate::kSkipped) {
     status.emplace();
   } else if (!status.has_value()) {
-    go_on = nullptr;  // there is no caller any more
+    go_on = nullptr;  // the caller never continues
     status = absl::InternalError(
         absl::StrCat(core->Label(), ": task ", index, " ended its thread"));
   }
   const bool failed = !status->ok();
   absl::Status first;
   if (failed) first = core->RecordError(index, *status, exception);
-  exception = nullptr;  // as the functor
+  exception = nullptr;  // destroyed before the end is visible, like the functor
   sync::SchedulePoint("task.recorded");
-  // Also after a later error: whoever had the first may not have come to this,
-  // and nothing must start in the slot that is freed below.
+  // Also after a later error: the task with the first error may not have
+  // reached this line yet, and nothing must start in the slot that is freed
+  // below.
   if (!first.ok() && core->policy_.cancel_on_error) {
     core->scope_.Cancel(std::move(first));
   }
@@ -246,7 +253,8 @@ Core::Frame::~Frame() {
     core->WakeIfFinished();
   }
   sync::SchedulePoint("task.uncounted");
-  // Where none of these comes, the caller goes on with one after the other.
+  // If the executor takes no runner, the caller continues with one task after
+  // the other.
   if (runners > 0) TrySendRunners(sync::RefPtr<Core>::Share(core), runners);
 }
 
@@ -305,7 +313,7 @@ void Core::CheckSize(const char* what, int size) const {
 Core::Frame* Core::OwnFrame(Frame* from) const {
   for (Frame* frame = from; frame != nullptr; frame = frame->below()) {
     if (frame->core() == this) return frame;
-    // Everything below was there before this group.
+    // All frames below are older than this group.
     if (maker_ != nullptr && frame->lineage() == maker_.get()) return nullptr;
   }
   return nullptr;
@@ -374,7 +382,7 @@ bool Core::TakeBack(int64_t index, Entries& entry) {
 }
 
 void Core::AcceptParked() {
-  // Once the group is cancelled, OnCancelled has an answer for them.
+  // Once the group is cancelled, OnCancelled answers them.
   while (!parked_.empty() && !RefusesWork() && HasPlace()) {
     Parked* const parked = parked_.front();
     parked_.pop_front();
@@ -397,12 +405,12 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
   Parked submission;
   submission.entry = std::move(entry);
   sync::SchedulePoint("submit.checked");
-  // The group may be destroyed as soon as the task has run, or the submission
-  // that parks has its answer.
+  // The group may be destroyed as soon as the task has run, or the parked
+  // submission has its answer.
   sync::RefPtr<Core> self;
   bool parked = false;
   bool helps = false;
-  int64_t index = -1;  // of a task that is queued
+  int64_t index = -1;  // of the queued task
   int64_t runners = 0;
   Entries next;
   Frame* host = nullptr;
@@ -413,14 +421,15 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
       cut_short_ = true;
       return Admission::kCancelled;
     }
-    // Those who park are first in line: while there is one, there is no place.
+    // Parked submissions come first: while there is one, there is no place.
     const bool has_place = HasPlace();
     if (!has_place && when_full == WhenFull::kRefuse) {
       ++refused_;
       return Admission::kFull;
     }
-    // Inside a task of the group, to wait here would be to wait for oneself;
-    // and to run a task here could be to wait for a lock of the caller's.
+    // Inside a task of the group, waiting here could be waiting for oneself;
+    // and running a task here could be waiting for a lock that the caller
+    // holds.
     parked = !has_place && !InsideTaskTree();
     if (parked) {
       parked_.push_back(&submission);
@@ -436,7 +445,7 @@ Admission Core::Admit(Entries entry, WhenFull when_full) {
   if (!parked) {
     const std::exception_ptr refused = TrySendRunners(self, runners);
     if (helps) Help(next, host);
-    // Somebody else may have taken it: then that was no failure.
+    // If another thread has taken the task, the submission did not fail.
     if (refused == nullptr || !TakeBack(index, submission.entry)) {
       return Admission::kAccepted;
     }
@@ -497,8 +506,8 @@ bool Core::Deliver(Entries& entry, absl::FunctionRef<Task()> task,
 
 void Core::SendDelivered(int64_t runners) {
   if (runners == 0) return;
-  // Whoever delivers is nobody that the user knows of, so the group, and with
-  // it the executor, has to stay until this is done.
+  // The delivering thread is not one that the user waits for, so the group, and
+  // with it the executor, must stay until this is done.
   const auto self = sync::RefPtr<Core>::Share(this);
   TrySendRunners(self, runners, /*urgent=*/true);
   sync::MutexLock lock(&mutex_);
@@ -521,8 +530,8 @@ void Core::Skip(Skipped& skipped) {
 
 bool Core::WithdrawDelivered(Entries::iterator task, Skipped& skipped) {
   sync::MutexLock lock(&mutex_);
-  // Tasks leave the queue one by one, but for OnCancelled: that takes them all,
-  // and nothing is queued afterwards.
+  // Tasks leave the queue one by one, except in OnCancelled: that takes them
+  // all, and nothing is queued afterwards.
   if (!task->queued || queue_.empty()) return false;
   skipped.tasks_.splice(skipped.tasks_.end(), queue_, task);
   BeginDrop(skipped, 1);
@@ -578,8 +587,8 @@ int64_t Core::RunnersToRelyOn() const {
 int64_t Core::ClaimRunners(int64_t here) {
   ABSL_DCHECK_GE(runners_coming_, 0) << Label();
   const int64_t startable = Startable();
-  // Also where runners are coming: these may be stuck in the executor behind
-  // the very tasks that wait.
+  // Even if runners are coming: these may be stuck in the executor behind the
+  // very tasks that wait.
   for (int64_t i = std::min(startable - here, helpers_); i > 0; --i) {
     work_.Signal();
   }
@@ -720,7 +729,7 @@ void Core::RefuseParked() {
     parked->answered.Signal();
   }
   parked_.clear();
-  WakeIfFinished();  // where nothing but these was outstanding
+  WakeIfFinished();  // if only these were outstanding
 }
 
 void Core::DropQueued() {
@@ -822,11 +831,11 @@ absl::Status Core::WaitUntil(sync::SteadyTime deadline) {
 absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
   const bool inside = InsideTask();
   sync::SchedulePoint("wait.checked");
-  // Callbacks of contexts above run before the one that does this, and it may
-  // be one of them that waits here.
+  // Callbacks of parent contexts run before the one that calls OnCancelled, and
+  // this call may be inside one of them.
   if (context().done()) OnCancelled();
   int64_t entered = 0;
-  // Also where the executor takes no runner, or a task ends this thread.
+  // Also if the executor takes no runner, or a task ends this thread.
   absl::Cleanup leave = [&] {
     if (entered == 0) return;
     sync::MutexLock lock(&mutex_);
@@ -849,7 +858,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
     AwaitEnd(inside, round, help, deadline);
     finished = Finished(inside, round);
     result = Result();
-    // A task that waits for its own group cannot know that it is over.
+    // A task that waits for its own group cannot know that the group is over.
     if (finished && !inside && policy_.wait_ends_group) {
       cause = result.ok() ? EndedByWait() : result;
       ended_ = true;
@@ -864,7 +873,7 @@ absl::Status Core::DoWait(bool help, sync::SteadyTime deadline) {
     return absl::DeadlineExceededError(
         absl::StrCat(Label(), "::WaitUntil: tasks are still outstanding"));
   }
-  // Each waiter does, so that none returns before it is done.
+  // Each waiter does this, so that none returns before it is done.
   if (!cause.ok()) scope_.Cancel(std::move(cause));
   return result;
 }
@@ -892,10 +901,10 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
                     sync::SteadyTime deadline) {
   Entries entry;
   bool expired = false;
-  bool has_thread = true;  // for all that we know
-  bool told = false;       // of the cancellation
+  bool has_thread = true;  // as far as is known
+  bool told = false;       // OnCancelled has been called
   while (!Finished(inside, round) && !expired) {
-    // Without the help of another thread, which may not come.
+    // Does not rely on another thread, which may not come.
     if (!told && IsOver()) {
       told = true;
       WithoutLock([this] {
@@ -911,7 +920,7 @@ void Core::AwaitEnd(bool inside, int64_t round, bool help,
     bool go_on = false;
     WithoutLock([&] {
       if (elsewhere) {
-        // Does all that is left to do, unless a task ends that thread.
+        // Does everything that is left to do, unless a task ends that thread.
         has_thread = Frame::OnAnotherStack([&] {
           sync::MutexLock lock(&mutex_);
           AwaitEnd(inside, round, help, deadline);
@@ -968,7 +977,7 @@ absl::Status Core::EndedByWait() const {
 
 bool Core::Cancel(absl::Status cause) {
   ABSL_CHECK(!cause.ok()) << Label() << "::Cancel: the cause is OK";
-  // Whoever waits is told before this returns, and may destroy the group.
+  // Waiters are woken before this returns, and may destroy the group.
   const auto self = sync::RefPtr<Core>::Share(this);
   return scope_.Cancel(std::move(cause));
 }
@@ -983,7 +992,7 @@ void Core::SetLimit(int limit) {
     before = std::exchange(limit_, limit);
     AcceptParked();
     runners = ClaimRunners();
-    WakeIfFinished();  // where nobody may start any more what is left
+    WakeIfFinished();  // if nobody can start the remaining tasks any more
     if (runners > 0) self = sync::RefPtr<Core>::Share(this);
   }
   const std::exception_ptr refused = TrySendRunners(self, runners);
@@ -997,7 +1006,8 @@ void Core::SetLimit(int limit) {
 
 bool Core::Close() {
   if (HeldByCaller() && sync::InExit()) {
-    // What the caller is in never ends, and others may be in the core still.
+    // The task around the caller never ends, and other threads may still be in
+    // the core.
     sync::KeepForExit(sync::RefPtr<Core>::Share(this));
     scope_.Cancel(absl::CancelledError("the process ends"));
     return false;
@@ -1020,7 +1030,8 @@ bool Core::Close() {
     Wait(WaitPolicy::kHelp).IgnoreError();
   }
   on_cancelled_ = DoneCallback();
-  // Late runners may keep the core for a while, but nothing of the user's.
+  // Late runners may keep the core for a while, but must keep nothing of the
+  // user's.
   TakeException();
   return true;
 }

@@ -10,8 +10,8 @@ namespace cohort::group_internal {
 Lineage::Lineage(const Core* core, sync::RefPtr<Lineage> maker)
     : core_(core), maker_(std::move(maker)) {}
 
-// In a loop: a chain of makers may be long, and each may be the last to hold
-// the next one.
+// In a loop: a chain of makers may be long, and each may hold the last
+// reference to the next.
 void Lineage::Unref() {
   Lineage* task = this;
   while (task != nullptr && task->references_.Unref()) {
@@ -32,8 +32,8 @@ void Lineage::End() {
     core_ = nullptr;
     maker = maker_;
   }
-  // Leaves out those that have ended: a chain of tasks that each make the group
-  // of the next one does not grow.
+  // Leaves out makers that have ended, so that a chain of tasks that each make
+  // the next one's group does not grow.
   maker = Running(std::move(maker));
   sync::MutexLock lock(&mutex_);
   std::swap(maker, maker_);

@@ -22,8 +22,8 @@
 
 namespace cohort::schedgroup::internal {
 
-// One run of a task, as the group's core has it. Whatever becomes of it there,
-// the destructor comes before it is counted out.
+// One run of a task, as the group's core holds it. Whatever the core does with
+// it, its destructor runs before it is counted as ended.
 class Scheduled::Turn {
  public:
   explicit Turn(Scheduled& task)
@@ -35,7 +35,8 @@ class Scheduled::Turn {
   }
 
   absl::Status operator()(const Context& context) {
-    // What fails now may cancel the group, but not before the destructor.
+    // A failure from now on may cancel the group, but not before the
+    // destructor.
     again_ = !task_->scheduler_->cancel_on_error_;
     task_internal::Slot<Next> next;
     absl::Status status = task_->task_(context, next);
@@ -48,14 +49,15 @@ class Scheduled::Turn {
   bool again_ = false;
 };
 
-// On the stack of whoever waits for a task.
+// A thread that waits for a task; lives on that thread's stack.
 class Scheduler::Waiter : public sync::ListHook<Waiter> {
  public:
   explicit Waiter(const Scheduled& awaited)
       : task(awaited), within(group_internal::Core::Innermost()) {}
 
   const Scheduled& task;
-  const group_internal::Core::Frame* const within;  // what cannot end before
+  const group_internal::Core::Frame* const within;  // the tasks that cannot end
+                                                    // before this wait
   sync::CondVar over;
 };
 
@@ -69,7 +71,7 @@ Scheduled::Scheduled(sync::RefPtr<Scheduler> scheduler, sync::SteadyTime due,
 void Scheduled::HandOver(Executor&) {
   const auto timers_reference = sync::RefPtr<Scheduled>::Adopt(this);
   group_internal::Core& core = *scheduler_->core_;
-  // Before anything changes: without the memory for it, nothing has.
+  // Before anything changes: if there is no memory for it, nothing has changed.
   group_internal::Core::Entries entry;
   entry.emplace_back();
   int64_t runners = 0;
@@ -78,13 +80,13 @@ void Scheduled::HandOver(Executor&) {
     if (state_ != State::kWaiting) return;
     entry_ = entry.begin();
     entry_->index = index_;
-    // If the group has been cancelled, the task is left to OnCancelled: to skip
-    // it is to destroy it, which is code of the user's.
+    // If the group has been cancelled, the task is left to OnCancelled:
+    // skipping it destroys it, which is user code.
     if (!core.Deliver(entry, [this] { return Turn(*this); }, &runners)) return;
     state_ = State::kDue;
     scheduler_->waiting_.Remove(this);
   }
-  Unref();  // the list's
+  Unref();  // held by the list
   core.SendDelivered(runners);
 }
 
@@ -110,12 +112,12 @@ void Scheduler::Add(Scheduled& task) {
 bool Scheduler::LetWait(Scheduled& task) {
   auto timers_reference = sync::RefPtr<Scheduled>::Share(&task);
   auto lists_reference = timers_reference;
-  // All of it under the lock, so that whatever the core still expects after its
-  // cancellation is there for OnCancelled, and whoever finds it waiting finds
-  // it armed.
+  // All of it under the lock, so that OnCancelled finds every task that the
+  // core still expects after its cancellation, and a task that is found waiting
+  // is armed.
   sync::MutexLock lock(&mutex_);
   if (task.stopped_) return false;
-  // First, since nothing has changed if there is no memory for it.
+  // First: if there is no memory for it, nothing has changed.
   TimerQueue::Default().Arm(task, task.due_);
   timers_reference.Release();
   const std::optional<int64_t> index = core_->Expect();
@@ -135,7 +137,7 @@ void Scheduler::EndTurn(Scheduled& task, bool again) {
     const int64_t missed = absl::IDivDuration(
         sync::SteadyTime::Now() - task.due_, task.period_, &rest);
     task.due_ = task.due_ + task.period_ * (missed + 1);
-    // Before this run is counted out, so that no Wait ends in between.
+    // Before this run is counted as ended, so that no Wait ends in between.
     if (LetWait(task)) return;
   }
   Finish(task);
@@ -153,7 +155,8 @@ void Scheduler::Finish(Scheduled& task) {
 
 CancelResult Scheduler::Cancel(Scheduled& task) {
   using State = Scheduled::State;
-  // Gone before it is counted, and both before this returns.
+  // The task is destroyed before it is counted, and both happen before this
+  // returns.
   group_internal::Core::Skipped skipped(*core_);
   {
     sync::MutexLock lock(&mutex_);
@@ -164,8 +167,8 @@ CancelResult Scheduler::Cancel(Scheduled& task) {
       case State::kLeaving:
         return CancelResult::kRunning;
       case State::kDue:
-        // It may end meanwhile, but its entry is there until it is kOver, which
-        // wants the lock.
+        // The task may end meanwhile, but its entry exists until it is kOver,
+        // which needs the lock.
         if (!core_->WithdrawDelivered(task.entry_, skipped)) {
           return CancelResult::kRunning;
         }
@@ -186,8 +189,8 @@ CancelResult Scheduler::Cancel(Scheduled& task) {
 
 bool Scheduler::WaitsForHere(const Scheduled& task) const {
   const auto* const here = group_internal::Core::Innermost();
-  // From a task to the one that it waits for, and so on. Each waiter has looked
-  // before, so this comes to an end.
+  // Goes from a task to the task that it waits for, and so on. Each waiter has
+  // made this check before, so the loop ends.
   const Scheduled* next = &task;
   while (next != nullptr) {
     if (core_->Includes(here, next->index_)) return true;
@@ -229,7 +232,7 @@ CancelResult Scheduler::Await(Scheduled& task, sync::SteadyTime deadline) {
 }
 
 void Scheduler::Disarm(Scheduled& task) {
-  // If it is too late for that, the timer gives its reference back itself.
+  // If it is too late for that, the timer drops its reference itself.
   if (TimerQueue::Default().Disarm(task)) task.Unref();
 }
 
@@ -252,7 +255,7 @@ void Scheduler::OnCancelled() {
 
 void Scheduler::Close() {
   if (core_->Close()) return;
-  // In exit(), and others may be in the core still.
+  // In exit(), and other threads may still be in the core.
   sync::KeepForExit(sync::RefPtr<Scheduler>::Share(this));
 }
 

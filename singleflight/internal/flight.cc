@@ -33,25 +33,26 @@
 namespace cohort::singleflight::internal {
 namespace {
 
-// The calls that a context was made for, from the innermost outwards. Not what
-// they have returned: that may hold the context.
+// The calls that a context was made for, from the innermost outwards. Not their
+// results: a result may hold the context.
 struct Inside {
   struct Type {
     sync::RefPtr<CallNode> call;
-    bool awaited;       // whether `outer` cannot end before it
-    const Type* outer;  // of a context below this one, which keeps it
+    bool awaited;       // whether `outer` cannot end before `call`
+    const Type* outer;  // belongs to a parent of this context, which keeps it
+                        // alive
   };
 };
 
-// Made with the first group, so that there is memory for it when it is needed.
+// Created with the first group, so that it needs no memory later.
 const absl::Status& NobodyWaits() {
   static const auto& status = *new absl::Status(
       absl::CancelledError("singleflight: nobody waits for the call"));
   return status;
 }
 
-// Enough for threads on all processors to seldom meet; where there is one, they
-// do not.
+// Enough shards that threads on all processors seldom share one; on one
+// processor, a single shard.
 int ShardBits() {
   const auto processors = static_cast<unsigned>(sync::HardwareConcurrency());
   if (processors == 1) return 0;
@@ -106,8 +107,8 @@ bool Flight::Join(Waiter& waiter) {
 
 void Flight::Settle() {
   sync::MutexLock lock(&mutex_);
-  // All is decided before any waiter can see it: the first to be told may
-  // cancel the others. They may be gone then.
+  // Everything is decided before any waiter can see it: the first one that is
+  // woken may cancel the others, which may be gone then.
   while (!waiters_.empty()) {
     Waiter* const waiter = waiters_.PopFront();
     if (waiter->context_.done()) waiter->left_.store(true, sync::kRelease);
@@ -154,7 +155,7 @@ Waiter::~Waiter() {
   if (flight_ != nullptr) Leave();
 }
 
-// What it stops has callbacks, which may destroy the waiter.
+// Stopping the call runs callbacks, which may destroy the waiter.
 void Waiter::Leave() {
   if (flight_->ended() || left_.load(sync::kAcquire)) return;
   const sync::RefPtr<Flight> flight = flight_;
@@ -192,7 +193,7 @@ absl::Status Waiter::Await() {
     sync::MutexLock lock(&flight_->mutex_);
     while (Waits()) wait.Block();
   }
-  Leave();  // by now, whether or not the callback has come that far
+  Leave();  // now, even if the callback has not got that far
   return Verdict();
 }
 
@@ -205,9 +206,9 @@ absl::Status Waiter::Echo() const {
                                               : absl::OkStatus();
 }
 
-// Work of a call on this thread. They form a stack, since it may call another.
-// The destructor is the end of the call, also where that is the end of its
-// thread (pthread_exit).
+// The work of a call on this thread. Frames form a stack, since work may start
+// another call. The destructor is the end of the call, even if the work ends
+// its thread (pthread_exit).
 class Flights::Frame {
  public:
   Frame(Flights& flights, Flight& flight)
@@ -247,7 +248,7 @@ class Flights::Frame {
   Frame* const below_;
 };
 
-// A part of the calls, by the hashes of their keys.
+// The calls whose keys have certain hashes.
 struct ABSL_CACHELINE_ALIGNED Flights::Shard {
   struct Hash {
     using is_transparent = void;
@@ -281,11 +282,11 @@ struct ABSL_CACHELINE_ALIGNED Flights::Shard {
 
   sync::Mutex mutex;
   sync::CondVar emptied;
-  // One for each key, which callers may still join.
+  // At most one call for each key: the one that callers may still join.
   Table table ABSL_GUARDED_BY(mutex);
-  // All, in the order in which they came.
+  // All calls, in the order in which they began.
   sync::LinkedList<Flight> running ABSL_GUARDED_BY(mutex);
-  int64_t started ABSL_GUARDED_BY(mutex) = 0;  // tasks of the executor
+  int64_t started ABSL_GUARDED_BY(mutex) = 0;  // tasks given to the executor
   bool closing ABSL_GUARDED_BY(mutex) = false;
 };
 
@@ -405,8 +406,8 @@ void Flights::Run(Flight& flight, const Context* values,
   frame.returned = true;
 }
 
-// Nobody joins a call that has ended: it leaves the table first, and so a
-// caller who comes again with its result does not find it.
+// Nobody joins a call that has ended: it leaves the table first, so a caller
+// that comes back with its result does not find it.
 void Flights::End(Flight& flight, bool has_context) {
   if (has_context) {
     std::optional<CancelScope> scope;
@@ -426,11 +427,11 @@ void Flights::End(Flight& flight, bool has_context) {
     }
     shard.WakeIfEmpty();
   }
-  // The group may be gone from here on.
+  // The group may be destroyed from here on.
 }
 
-// A call on its way to the executor, and there. One that never runs ends all
-// the same, since others may have joined it.
+// A call on its way to the executor, and on it. Even if it never runs, it ends
+// the call, since other callers may have joined it.
 class Flights::Launch {
  public:
   Launch(Flights* flights, const sync::RefPtr<Flight>& flight)
@@ -453,12 +454,12 @@ class Flights::Launch {
   }
 
   void operator()() && {
-    Launch self = std::move(*this);  // gone when this returns
+    Launch self = std::move(*this);  // destroyed when this returns
     self.runs_ = true;
     self.flights_->Run(*self.flight_,
                        self.values_.has_value() ? &*self.values_ : nullptr,
                        [&self](const Context& own) {
-                         // Gone before the call has ended.
+                         // Destroyed before the call has ended.
                          Work once = std::exchange(self.work_, nullptr);
                          return std::move(once)(own);
                        });
@@ -473,7 +474,8 @@ class Flights::Launch {
     }
   };
 
-  // Counts it out, when all that it had is gone: the first member.
+  // The first member: counts the task out after all its other members are
+  // destroyed.
   std::unique_ptr<Shard, Depart> departure_;
   Flights* flights_;
   sync::RefPtr<Flight> flight_;
@@ -502,7 +504,7 @@ absl::Status Flights::ReentryError(const char* method) const {
       absl::StrCat(Label(), ": ", method, " inside the call of the same key"));
 }
 
-// The table inside goes by the other end of the hash.
+// By the high bits: the table inside uses the low bits of the hash.
 Flights::Shard& Flights::ShardOf(size_t hash) const {
   constexpr int kBits = std::numeric_limits<size_t>::digits;
   return shards_[shard_bits_ == 0 ? 0 : hash >> (kBits - shard_bits_)];

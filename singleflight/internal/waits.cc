@@ -34,15 +34,15 @@ NestedWait::~NestedWait() {
   }
 }
 
-// Follows the waits from the call, breadth first. What it finds it strings
-// together, so that it needs neither memory nor a deep stack.
+// Follows the waits from the wanted call, breadth first. Links the calls that
+// it finds into a list, so that it needs neither memory nor a deep stack.
 const CallNode* NestedWait::Begin() {
   Graph& graph = TheGraph();
   sync::MutexLock lock(&graph.mutex);
   if (!waiter_.Waits()) return nullptr;
   const uint64_t search = ++graph.searches;
   for (CallNode* call : inside_) {
-    // Of one that is over, a context has been kept.
+    // A call that is over is in the list because a context of it was kept.
     if (!call->ended()) call->goal_of_ = search;
   }
   CallNode* last = nullptr;
@@ -58,7 +58,7 @@ const CallNode* NestedWait::Begin() {
     if (call->goal_of_ == search) return call;
     for (const Edge* edge = call->waits_.front(); edge != nullptr;
          edge = call->waits_.Next(edge)) {
-      // One that is on its way out holds nobody up.
+      // A wait that is about to return delays nobody.
       const Waiter& waiter = edge->wait->waiter_;
       if (waiter.Waits()) find(waiter.flight().get());
     }

@@ -11,14 +11,14 @@
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// The interface of std::atomic, but for wait and notify.
+// The interface of std::atomic, except wait and notify.
 template <class T>
 class Atomic {
   using Order = std::memory_order;
   static constexpr Order kStrongest = std::memory_order_seq_cst;
 
-  // A delay where it begins and where it ends. It touches no atomic, since
-  // another thread may have destroyed that by then.
+  // A delay at its construction and at its destruction. It touches no atomic,
+  // since another thread may have destroyed that by then.
   struct Delays {
     Delays() { Jitter(); }
     ~Delays() { Jitter(); }

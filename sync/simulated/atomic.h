@@ -17,7 +17,7 @@
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// The interface of std::atomic, but for wait and notify. A load may give an
+// The interface of std::atomic, except wait and notify. A load may return an
 // older value than the newest wherever C++ allows that.
 template <class T>
 class Atomic : private kernel::AtomicCore {

@@ -1,4 +1,4 @@
-// What cohort/sync/clock.h reads in simulated mode.
+// The clocks of cohort/sync/clock.h in simulated mode.
 
 #ifndef COHORT_SYNC_SIMULATED_CLOCK_H_
 #define COHORT_SYNC_SIMULATED_CLOCK_H_
@@ -12,15 +12,15 @@
 namespace cohort::sync {
 inline namespace COHORT_SYNC_MODE {
 
-// Virtual time, which begins anew with each run.
+// Virtual time, which starts anew with each run.
 absl::Time Now();
 
-// Sets the wall clock forward, or back, as a person or NTP may. The monotonic
-// clock, and so everything that waits, knows nothing of it.
+// Sets the wall clock forward or back, as a person or NTP may. The monotonic
+// clock, and so every wait, is not affected.
 void ShiftWallClock(absl::Duration shift,
                     kernel::Site site = kernel::Site::current());
 
-// Zero: in a simulated run nobody uses a processor.
+// Zero: a simulated run uses no processor time.
 absl::Duration ProcessCpuTime();
 
 void SleepFor(absl::Duration duration,

@@ -16,7 +16,7 @@ enum class WaitKind;
 inline namespace COHORT_SYNC_MODE {
 
 // The part of absl::Mutex that can be simulated: exclusive locks, and no
-// conditions but those of CondVar.
+// conditions except through CondVar.
 class ABSL_LOCKABLE Mutex : private kernel::MutexCore {
  public:
   explicit Mutex(kernel::Site site = kernel::Site::current())
