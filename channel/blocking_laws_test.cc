@@ -37,6 +37,7 @@ class Send {
 using ChannelCalls = ::testing::Types<Receive, Send>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Channel, BlockingLaw, ChannelCalls);
 INSTANTIATE_TYPED_TEST_SUITE_P(Channel, KeptGrantLaw, ChannelCalls);
+INSTANTIATE_TYPED_TEST_SUITE_P(Channel, TakingLaw, ChannelCalls);
 
 }  // namespace
 }  // namespace cohort::laws

@@ -13,7 +13,8 @@
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Weighted, BlockingLaw, MyCalls);
 //
 // BlockingLaw is for all calls; KeptGrantLaw for those whose grant waits for
-// the next caller if no call is there to take it.
+// the next caller if no call is there to take it; TakingLaw for those that take
+// the grant from others.
 
 #ifndef COHORT_CONTEXT_BLOCKING_LAWS_H_
 #define COHORT_CONTEXT_BLOCKING_LAWS_H_
@@ -110,38 +111,13 @@ TYPED_TEST_P(BlockingLaw, ADeadlineEndsTheWait) {
   });
 }
 
-// A cancel that has returned is never followed by a grant.
-TYPED_TEST_P(BlockingLaw, ACancelThatHasReturnedIsFinal) {
-  OnSchedules([] {
-    TypeParam subject;
-    CancelScope scope = WithCancel(Context());
-    Blocked<TypeParam> call(subject, scope.context());
-    call.AwaitParked();
-    scope.Cancel(Cause());
-    subject.Grant();
-    EXPECT_EQ(call.Result(), Cause());
-  });
-}
-
 REGISTER_TYPED_TEST_SUITE_P(BlockingLaw, AGrantEndsTheWait,
                             AContextDoneOnEntryReturnsItsCause,
-                            ACancelEndsTheWait, ADeadlineEndsTheWait,
-                            ACancelThatHasReturnedIsFinal);
+                            ACancelEndsTheWait, ADeadlineEndsTheWait);
 
 template <class S>
 class KeptGrantLaw : public ::testing::Test {};
 TYPED_TEST_SUITE_P(KeptGrantLaw);
-
-TYPED_TEST_P(KeptGrantLaw, AContextDoneOnEntryTakesNothing) {
-  OnSchedules([] {
-    TypeParam subject;
-    subject.Grant();
-    CancelScope scope = WithCancel(Context());
-    scope.Cancel(Cause());
-    EXPECT_EQ(subject.Block(scope.context()), Cause());
-    EXPECT_EQ(subject.Block(Context()), absl::OkStatus());
-  });
-}
 
 // Whichever of the two comes first.
 TYPED_TEST_P(KeptGrantLaw, AGrantThatRacesWithACancelIsNotLost) {
@@ -189,10 +165,40 @@ TYPED_TEST_P(KeptGrantLaw, EveryWaiterWakes) {
   });
 }
 
-REGISTER_TYPED_TEST_SUITE_P(KeptGrantLaw, AContextDoneOnEntryTakesNothing,
-                            AGrantThatRacesWithACancelIsNotLost,
+REGISTER_TYPED_TEST_SUITE_P(KeptGrantLaw, AGrantThatRacesWithACancelIsNotLost,
                             ACancelledWaitLeavesItsGrantToTheNext,
                             EveryWaiterWakes);
+
+template <class S>
+class TakingLaw : public ::testing::Test {};
+TYPED_TEST_SUITE_P(TakingLaw);
+
+TYPED_TEST_P(TakingLaw, AContextDoneOnEntryTakesNothing) {
+  OnSchedules([] {
+    TypeParam subject;
+    subject.Grant();
+    CancelScope scope = WithCancel(Context());
+    scope.Cancel(Cause());
+    EXPECT_EQ(subject.Block(scope.context()), Cause());
+    EXPECT_EQ(subject.Block(Context()), absl::OkStatus());
+  });
+}
+
+// A cancel that has returned is never followed by a grant.
+TYPED_TEST_P(TakingLaw, ACancelThatHasReturnedIsFinal) {
+  OnSchedules([] {
+    TypeParam subject;
+    CancelScope scope = WithCancel(Context());
+    Blocked<TypeParam> call(subject, scope.context());
+    call.AwaitParked();
+    scope.Cancel(Cause());
+    subject.Grant();
+    EXPECT_EQ(call.Result(), Cause());
+  });
+}
+
+REGISTER_TYPED_TEST_SUITE_P(TakingLaw, AContextDoneOnEntryTakesNothing,
+                            ACancelThatHasReturnedIsFinal);
 
 }  // namespace cohort::laws
 

@@ -37,6 +37,7 @@ class Flag {
 using ContextWaitCalls = ::testing::Types<Flag>;
 INSTANTIATE_TYPED_TEST_SUITE_P(ContextWait, BlockingLaw, ContextWaitCalls);
 INSTANTIATE_TYPED_TEST_SUITE_P(ContextWait, KeptGrantLaw, ContextWaitCalls);
+INSTANTIATE_TYPED_TEST_SUITE_P(ContextWait, TakingLaw, ContextWaitCalls);
 
 }  // namespace
 }  // namespace cohort::laws

@@ -14,7 +14,8 @@ namespace cohort {
 //   const Or either({request.context(), shutdown.context()});
 //   Serve(either.context());
 //
-// Blocks?         No.
+// Blocks?         The destructor does, as that of a CancelScope: it runs the
+//                 callbacks below this context. Nothing else.
 // Cancellation?   That is what it is. It costs no thread.
 // Thread safety   context() from any thread. Not copyable, not movable.
 // Memory ordering As for OnDone: what happened before another context's end is

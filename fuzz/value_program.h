@@ -147,10 +147,9 @@ struct Call {
 class Program : public std::enable_shared_from_this<Program> {
  public:
   // Makes the call, and checks its result.
-  using JoiningThread = void (*)(Program& program, Call& call,
-                                 const Context& context);
+  using Caller = void (*)(Program& program, Call& call, const Context& context);
 
-  Program(sim::ByteStream& stream, JoiningThread caller)
+  Program(sim::ByteStream& stream, Caller caller)
       : stream_(stream),
         caller_(caller),
         parent_(static_cast<ParentKind>(stream.Below(4))) {
@@ -306,7 +305,7 @@ class Program : public std::enable_shared_from_this<Program> {
   static constexpr int kMaxDepth = 2;
 
   sim::ByteStream& stream_;
-  const JoiningThread caller_;
+  const Caller caller_;
   Parent parent_;
   std::deque<FunctionSpec> functions_;
   std::deque<Call> calls_;

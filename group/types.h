@@ -42,12 +42,12 @@ enum class Exceptions {
   // that helps (WaitPolicy::kHelp): that thread then ends, and its Wait never
   // returns, since a thread cannot be kept from ending. The group stays usable
   // for all other threads, and Wait(WaitPolicy::kPark) always returns. In a
-  // build without exceptions, ending the thread in a task terminates the
-  // process.
+  // build without exceptions no task may end its thread: no destructor runs
+  // then, and its group waits for it forever.
   kCapture,
   // An exception terminates the process where it was thrown, so that the core
   // dump shows the throw. Nobody up the stack can catch it. Ending the thread
-  // in a task terminates the process too.
+  // in a task terminates the process too, except in a build without exceptions.
   kTerminate,
 };
 

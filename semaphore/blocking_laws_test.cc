@@ -25,6 +25,7 @@ class Acquire {
 using SemaphoreCalls = ::testing::Types<Acquire>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Semaphore, BlockingLaw, SemaphoreCalls);
 INSTANTIATE_TYPED_TEST_SUITE_P(Semaphore, KeptGrantLaw, SemaphoreCalls);
+INSTANTIATE_TYPED_TEST_SUITE_P(Semaphore, TakingLaw, SemaphoreCalls);
 
 }  // namespace
 }  // namespace cohort::laws

@@ -47,6 +47,7 @@ class Join {
 using SingleflightCalls = ::testing::Types<Join>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Singleflight, BlockingLaw, SingleflightCalls);
 INSTANTIATE_TYPED_TEST_SUITE_P(Singleflight, KeptGrantLaw, SingleflightCalls);
+INSTANTIATE_TYPED_TEST_SUITE_P(Singleflight, TakingLaw, SingleflightCalls);
 
 }  // namespace
 }  // namespace cohort::laws

@@ -91,8 +91,8 @@ struct Options {
 //                 instead, since CANCELLED may only echo it.) An exception is
 //                 kInternal, with its type and what(); see Result::exception().
 //                 Work that ends its thread (pthread_exit) is kInternal too,
-//                 except in a build without exceptions: there it terminates the
-//                 process. Do and Start return FAILED_PRECONDITION inside the
+//                 except in a build without exceptions: there no work may end
+//                 its thread. Do and Start return FAILED_PRECONDITION inside the
 //                 work of the same key, since they would wait for themselves:
 //                 on the thread of that work, and with any context derived from
 //                 that work's. So does a Do or Call::Wait inside work if it

@@ -10,7 +10,6 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "cohort/context/context.h"
-#include "cohort/group/internal/retry_loop.h"
 #include "cohort/group/retry.h"
 #include "cohort/task/task.h"
 #include "cohort/task/value_task.h"
