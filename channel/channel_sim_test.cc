@@ -36,19 +36,13 @@ using ::cohort::testing::JoiningThread;
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 const absl::Status kStop = absl::AbortedError("stop");
 
-#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
-constexpr int kShare = 10;  // of the schedules, which are slow there
-#else
-constexpr int kShare = 1;
-#endif
-
 void Explore(absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = 5000 / kShare}, body);
+  sim::Explore({.schedules = 5000 / sim::kCost}, body);
 }
 
 // Time passes only when nobody can run.
 void ExploreQuiescent(absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = 2000 / kShare, .time = sim::Time::kQuiescent},
+  sim::Explore({.schedules = 2000 / sim::kCost, .time = sim::Time::kQuiescent},
                body);
 }
 
@@ -59,12 +53,7 @@ void ExploreAll(absl::FunctionRef<void()> body,
       preemptions.has_value()
           ? sim::AllSchedules(sim::Strategy::PreemptionBounded(*preemptions))
           : sim::AllSchedules();
-  if (kShare == 1) {
-    sim::ExploreAll(options, body);
-  } else {
-    options.schedules = 2000;
-    sim::Explore(options, body);
-  }
+  sim::ExploreAllOrSome(options, 2000, body);
 }
 
 class ChannelSimTest : public ::testing::TestWithParam<int> {

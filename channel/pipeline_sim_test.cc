@@ -32,25 +32,14 @@ using ::cohort::testing::JoiningThread;
 const absl::Status kStop = absl::AbortedError("stop");
 const absl::Status kOther = absl::AbortedError("other");
 
-#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
-constexpr int kShare = 10;  // of the schedules, which are slow there
-#else
-constexpr int kShare = 1;
-#endif
-
 void Explore(absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = 3000 / kShare}, body);
+  sim::Explore({.schedules = 3000 / sim::kCost}, body);
 }
 
 void ExploreAll(int preemptions, absl::FunctionRef<void()> body) {
   sim::Options options =
       sim::AllSchedules(sim::Strategy::PreemptionBounded(preemptions));
-  if (kShare == 1) {
-    sim::ExploreAll(options, body);
-  } else {
-    options.schedules = 2000;
-    sim::Explore(options, body);
-  }
+  sim::ExploreAllOrSome(options, 2000, body);
 }
 
 using Ints = std::vector<int>;

@@ -49,31 +49,19 @@ const absl::Status kDropped = absl::CancelledError("context cancelled");
 
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 
-#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
-// What these look for takes no more than some schedules, and they are slow.
-constexpr bool kSome = true;
-#else
-constexpr bool kSome = false;
-#endif
-
 // Many schedules, where there are too many for all of them.
 void ExploreMany(Time time, absl::FunctionRef<void()> body) {
-  sim::Explore({.schedules = kSome ? 1000 : 10'000, .time = time}, body);
+  sim::Explore({.schedules = 10'000 / sim::kCost, .time = time}, body);
 }
 
 void ExploreAll(Time time, absl::FunctionRef<void()> body) {
   // Woken for no reason as well, which would be too much for all schedules.
-  sim::Explore({.schedules = kSome ? 500 : 2000, .time = time}, body);
+  sim::Explore({.schedules = 2000 / sim::kCost, .time = time}, body);
   if (::testing::Test::HasFailure()) return;
   sim::Options all = sim::AllSchedules();
   all.time = time;
   all.stale_loads = true;
-  if (kSome) {
-    all.schedules = 1000;
-    sim::Explore(all, body);
-  } else {
-    sim::ExploreAll(all, body);
-  }
+  sim::ExploreAllOrSome(all, 1000, body);
 }
 
 // What happens to a callback. Two threads at it at once are a race, and so is
@@ -1261,7 +1249,7 @@ TEST(DeadlineSimTest, TwoOfThemAndACancelRace) {
 // The law: time is never late for want of a thread.
 
 TEST(DeadlineSimTest, ThoseWhoWaitNeedNoOtherThread) {
-  sim::Options options{.schedules = kSome ? 500 : 2000,
+  sim::Options options{.schedules = 2000 / sim::kCost,
                        .time = Time::kQuiescent};
   options.refused_starts = 1000;
   sim::Explore(options, [] {
@@ -1298,7 +1286,7 @@ TEST(DeadlineSimTest, ThoseWhoWaitNeedNoOtherThread) {
 
 // Not even where the wait ends at the same time.
 TEST(DeadlineSimTest, ThoseWhoWaitUntilItNeedNoOtherThread) {
-  sim::Options options{.schedules = kSome ? 500 : 2000,
+  sim::Options options{.schedules = 2000 / sim::kCost,
                        .time = Time::kQuiescent};
   options.refused_starts = 1000;
   sim::Explore(options, [] {
@@ -1312,7 +1300,7 @@ TEST(DeadlineSimTest, ThoseWhoWaitUntilItNeedNoOtherThread) {
 // Every worker sleeps, unannounced, and more tasks are queued.
 TEST(DeadlineSimTest, IsNotBehindTheWorkOfTheExecutor) {
   // Nothing orders the end with a look at it.
-  sim::Explore({.schedules = kSome ? 1000 : 10'000,
+  sim::Explore({.schedules = 10'000 / sim::kCost,
                 .time = Time::kQuiescent,
                 .stale_loads = false},
                [] {
@@ -1339,7 +1327,7 @@ TEST(DeadlineSimTest, IsNotBehindTheWorkOfTheExecutor) {
 
 // A callback needs a thread, but is ahead of the tasks that wait for one.
 TEST(DeadlineSimTest, ACallbackIsAheadOfQueuedTasks) {
-  sim::Options options{.schedules = kSome ? 1000 : 10'000,
+  sim::Options options{.schedules = 10'000 / sim::kCost,
                        .time = Time::kQuiescent};
   options.processors = 1;
   sim::Explore(options, [] {
@@ -1543,7 +1531,7 @@ TEST(AnyOfSimTest, IsDoneFromTheStartIfOneOfThemIs) {
 TEST(AnyOfSimTest, EndsAtTheEarliestDeadlineWithItsCause) {
   std::array<int, 3> order = {0, 1, 2};
   do {
-    sim::Options options{.schedules = kSome ? 100 : 500,
+    sim::Options options{.schedules = 500 / sim::kCost,
                          .time = Time::kQuiescent};
     options.refused_starts = 1000;
     sim::Explore(options, [order] {

@@ -43,14 +43,7 @@ using testing::PassAnnounced;
 
 constexpr absl::Duration kTick = absl::Milliseconds(1);
 
-#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
-// What these look for takes no more than some schedules, and they are slow.
-constexpr bool kSome = true;
-#else
-constexpr bool kSome = false;
-#endif
-
-constexpr int64_t kSchedules = kSome ? 1'000 : 10'000;
+constexpr int64_t kSchedules = 10'000 / sim::kCost;
 
 sim::Options Racing() { return {.schedules = kSchedules}; }
 
@@ -63,12 +56,7 @@ sim::Options Quiescent() {
 void Prove(sim::Strategy strategy, absl::FunctionRef<void()> body) {
   sim::Options options = sim::AllSchedules(std::move(strategy));
   options.time = sim::Time::kQuiescent;
-  if (kSome) {
-    options.schedules = kSchedules;
-    sim::Explore(options, body);
-  } else {
-    sim::ExploreAll(options, body);
-  }
+  sim::ExploreAllOrSome(options, kSchedules, body);
 }
 
 // How often a task has run. Not for two threads at once, nor for whoever has

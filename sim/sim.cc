@@ -113,4 +113,13 @@ Result ExploreAll(Strategy strategy, absl::FunctionRef<void()> body,
   return ExploreAll(AllSchedules(std::move(strategy)), body, site);
 }
 
+Result ExploreAllOrSome(const Options& options, int64_t some,
+                        absl::FunctionRef<void()> body,
+                        std::source_location site) {
+  if (kCost == 1) return ExploreAll(options, body, site);
+  Options fewer = options;
+  fewer.schedules = some;
+  return Explore(fewer, body, site);
+}
+
 }  // namespace cohort::sim

@@ -4,8 +4,10 @@
 #ifndef COHORT_SIM_SIM_H_
 #define COHORT_SIM_SIM_H_
 
+#include <cstdint>
 #include <source_location>
 
+#include "absl/base/config.h"
 #include "absl/functional/function_ref.h"
 #include "cohort/sim/check.h"    // IWYU pragma: export
 #include "cohort/sim/search.h"   // IWYU pragma: export
@@ -37,6 +39,20 @@ Result ExploreAll(const Options& options, absl::FunctionRef<void()> body,
                   std::source_location site = std::source_location::current());
 Result ExploreAll(Strategy strategy, absl::FunctionRef<void()> body,
                   std::source_location site = std::source_location::current());
+
+// How many times as much a schedule costs in this build: 10 with a sanitizer,
+// else 1. A search there is for what the sanitizer sees, and needs fewer
+// schedules.
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+inline constexpr int kCost = 10;
+#else
+inline constexpr int kCost = 1;
+#endif
+
+// ExploreAll; but with a sanitizer it is Explore with `some` schedules.
+Result ExploreAllOrSome(
+    const Options& options, int64_t some, absl::FunctionRef<void()> body,
+    std::source_location site = std::source_location::current());
 
 }  // namespace cohort::sim
 
