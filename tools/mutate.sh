@@ -9,7 +9,7 @@
 #   --suite=NAME  only those of tests/mutation/NAME.mutants; may be repeated
 #   --list        print them
 #   --check       see that each of them still applies, and no more
-#   --page        write docs/mutation/NAME.md for each list that was run
+#   --page        write tests/mutation/pages/NAME.md for each list that was run
 #   --quick       without sanitizers, which are the last resort
 #   --dir=DIR     keep the copy, Bazel's output and the verdicts there for the
 #                 next run, which does not repeat what it would find again
@@ -454,6 +454,8 @@ if ((${#problems[@]} > 0)); then
 fi
 ((100 * killed >= least_share * others)) || exit 1
 if [[ $what == page ]]; then
-  mkdir -p docs/mutation
-  for suite in "${wanted[@]}"; do page "$suite" >"docs/mutation/$suite.md"; done
+  mkdir -p tests/mutation/pages
+  for suite in "${wanted[@]}"; do
+    page "$suite" >"tests/mutation/pages/$suite.md"
+  done
 fi
