@@ -143,3 +143,37 @@ def compile_fail_test(name, target_compatible_with = [], **kwargs):
         target_compatible_with = target_compatible_with + NOT_SIMULATED,
         **kwargs
     )
+
+def compile_fail_tests(name, expect, deps):
+    """A test for each file in compile_fail/, which says what fails in it.
+
+    A result that is dropped is an error there, as it is for those who compile
+    with -Werror.
+
+    Args:
+      name: a test_suite of all of them; each is <file>_compile_fail_test.
+      expect: by the name of the file, without its ending, what the rule's
+        attribute of this name says.
+      deps: what the files include.
+    """
+    files = [
+        file.removeprefix("compile_fail/").removesuffix(".cc")
+        for file in native.glob(["compile_fail/*.cc"])
+    ]
+    if sorted(files) != sorted(expect):
+        fail("%s: expect is for %s, and the files are %s" %
+             (name, sorted(expect), sorted(files)))
+    tests = [file + "_compile_fail_test" for file in files]
+    for file, test in zip(files, tests):
+        compile_fail_test(
+            name = test,
+            size = "small",
+            src = "compile_fail/%s.cc" % file,
+            copts = ["-Werror=unused-result"],
+            expect = expect[file],
+            deps = deps,
+        )
+    native.test_suite(
+        name = name,
+        tests = tests,
+    )

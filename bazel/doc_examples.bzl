@@ -26,7 +26,8 @@ def doc_examples(name, doc, count, deps, simulated = False):
     Args:
       name: the first part of the tests' names.
       doc: the label of the page.
-      count: how many blocks it has.
+      count: how many blocks it has. Bazel wants to know the tests before it
+        reads the page; the build fails if the page has more or fewer.
       deps: what the programs include.
       simulated: whether they are built with //sync:simulated.
     """

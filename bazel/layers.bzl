@@ -6,7 +6,7 @@ _BELOW_PRIMITIVES = ["task"] + _BELOW_TASKS
 _BELOW_GROUPS = ["group"] + _BELOW_PRIMITIVES
 
 # Downwards only, and no primitive on another one.
-LAYERS = {
+_FOUNDATION = {
     "kernel": [],
     "sync": ["kernel"],
     "sim": _SEAM,
@@ -14,6 +14,10 @@ LAYERS = {
     "context": ["executor"] + _SEAM,
     "task": _BELOW_TASKS,
     "group": _BELOW_PRIMITIVES,
+}
+
+# What users come for. //tests/packaging says what each of them has.
+PRIMITIVES = {
     "errgroup": _BELOW_GROUPS,
     "sizedgroup": _BELOW_GROUPS,
     "callbacks": _BELOW_GROUPS,
@@ -24,6 +28,8 @@ LAYERS = {
     "cyclicbarrier": _BELOW_PRIMITIVES,
     "channel": _BELOW_PRIMITIVES,
 }
+
+LAYERS = _FOUNDATION | PRIMITIVES
 
 # Of these, what is only for tests, and so may have GoogleTest.
 TESTONLY = ["sim"]
@@ -38,6 +44,26 @@ EXTERNAL = [
 
 # These hold no libraries: tests, tools and what runs them.
 _FREE = ["bazel", "bench", "fuzz", "tests", "tools"]
+
+def stack(package):
+    """The main targets of a package and of the layers below it.
+
+    They are what a test of the package, a benchmark of it and the like may
+    include; only //sync and //sim may include //kernel.
+
+    Args:
+      package: a name in LAYERS.
+
+    Returns:
+      A list of labels.
+    """
+    if package not in LAYERS:
+        fail("there is no package '%s' in bazel/layers.bzl" % package)
+    return ["//" + package] + [
+        "//" + below
+        for below in LAYERS[package]
+        if below != "kernel"
+    ]
 
 def check_layers(name, deps):
     """Fails on a dependency of a library that goes upwards or outside.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints docs/specimens-libfuzzer.md. Fails if libFuzzer misses a specimen, or
-# finds something in a twin.
+# Prints specimens-libfuzzer.md. Fails if libFuzzer misses a specimen, or finds
+# something in a twin.
 #
 # Argument: the search of libfuzzer_main.cc.
 set -euo pipefail

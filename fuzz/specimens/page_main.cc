@@ -1,4 +1,4 @@
-// Prints docs/specimens.md.
+// Prints specimens.md.
 //
 // With --hard_twins it searches the twins of what is hard, ten times as long as
 // their bugs may take, and ends with 1 if that finds something. It takes some
