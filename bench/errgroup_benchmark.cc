@@ -1,5 +1,4 @@
-// What a task of a group costs. The names are those of the workloads in the
-// performance bars: W1 spawn and join, W2 a small group, W4 nested groups, W6 a
+// What a task of a group costs: spawn and join, a small group, nested groups, a
 // limit.
 
 #include <cstdint>

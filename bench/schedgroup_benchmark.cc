@@ -1,6 +1,5 @@
-// What a task at a time costs. The names are those of the workloads in the
-// performance bars: W8 a million timers over two seconds, W9 a million that are
-// cancelled. Beside them a queue as one writes it: a heap, a lock and a thread.
+// What a task at a time costs: a million timers over two seconds, and a million
+// that are cancelled. Beside them a queue as one writes it: a heap, a lock and a thread.
 
 #include <condition_variable>
 #include <cstddef>

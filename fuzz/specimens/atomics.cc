@@ -60,7 +60,7 @@ class FreeList {
   sync::Atomic<bool> taken_[kNodes];
 };
 
-// M10: T0 has read the head A and its successor B. T1 pops A and B and pushes A
+// T0 has read the head A and its successor B. T1 pops A and B and pushes A
 // again. T0 finds A at the head, as before, and makes B the head, which T1 has.
 template <bool kBad>
 void FreeListAba() {
@@ -74,7 +74,7 @@ void FreeListAba() {
   list.Pop();
 }
 
-// M18: a relaxed store says that the result is there, and publishes nothing.
+// A relaxed store says that the result is there, and publishes nothing.
 template <bool kBad>
 void RelaxedPublication() {
   sync::RaceChecked<int> result(0);
@@ -88,7 +88,8 @@ void RelaxedPublication() {
   }
 }
 
-// M18, with a result that is atomic as well: the new flag, and the old result.
+// The same with a result that is atomic as well: the new flag, and the old
+// result.
 template <bool kBad>
 void RelaxedFlag() {
   sync::Atomic<int> result{0};
@@ -102,7 +103,7 @@ void RelaxedFlag() {
   }
 }
 
-// M19: the waiter announces itself and looks for the event, the other side does
+// The waiter announces itself and looks for the event, the other side does
 // the reverse. Without a single order of all four both may see what was before.
 template <bool kBad>
 void EventCount() {
@@ -119,7 +120,7 @@ void EventCount() {
   if (waiting.load(kLoading)) wake_up.Set();
 }
 
-// M23: the loser of a race stores its result after the winner has, which it has
+// The loser of a race stores its result after the winner has, which it has
 // to be held back for: the winner takes twenty steps.
 template <bool kBad>
 void LateLoser() {
@@ -145,7 +146,7 @@ void LateLoser() {
              "the first result wins");
 }
 
-// M24: two owners load the same count and both store one less.
+// Two owners load the same count and both store one less.
 template <bool kBad>
 void ReferenceCount() {
   sync::Atomic<int> references{2};
@@ -167,7 +168,7 @@ void ReferenceCount() {
   sim::Check(freed.load() == 1, "the object is freed once");
 }
 
-// M26: one that enters has found that nobody stops, and is not counted yet when
+// One that enters has found that nobody stops, and is not counted yet when
 // the stop finds nobody inside.
 template <bool kBad>
 void EntersAfterStop() {
@@ -200,47 +201,47 @@ void EntersAfterStop() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "free_list_aba",
-     .source = "M10",
+     .source = "a known pattern",
      .bug = "The head of a lock-free list is the same node again, and the list "
             "another.",
      .verdict = sim::Verdict::kAssertion,
      .bad = FreeListAba<true>,
      .mended = FreeListAba<false>},
     {.name = "relaxed_publication",
-     .source = "M18",
+     .source = "a known pattern",
      .bug = "A relaxed store publishes plain data.",
      .verdict = sim::Verdict::kRace,
      .bad = RelaxedPublication<true>,
      .mended = RelaxedPublication<false>},
     {.name = "relaxed_flag",
-     .source = "M18",
+     .source = "a known pattern",
      .bug = "A relaxed store is seen before the one in front of it.",
      .verdict = sim::Verdict::kAssertion,
      .bad = RelaxedFlag<true>,
      .mended = RelaxedFlag<false>,
      .needs = Feature::kStaleLoads},
     {.name = "event_count",
-     .source = "M19",
+     .source = "a known pattern",
      .bug = "Waiter and notifier both miss the other one's store.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = EventCount<true>,
      .mended = EventCount<false>,
      .needs = Feature::kStaleLoads},
     {.name = "late_loser",
-     .source = "M23",
+     .source = "a known pattern",
      .bug = "A loser that is late overwrites the winner's result.",
      .verdict = sim::Verdict::kAssertion,
      .bad = LateLoser<true>,
      .mended = LateLoser<false>,
      .needs = Feature::kMix},
     {.name = "reference_count",
-     .source = "M24",
+     .source = "a known pattern",
      .bug = "A reference is dropped by a load and a store.",
      .verdict = sim::Verdict::kAssertion,
      .bad = ReferenceCount<true>,
      .mended = ReferenceCount<false>},
     {.name = "enters_after_stop",
-     .source = "M26, SCTBench bluetooth_driver; B-12, B-15",
+     .source = "SCTBench bluetooth_driver; B-12, B-15",
      .bug = "Looking for a stop and entering are two steps.",
      .verdict = sim::Verdict::kAssertion,
      .bad = EntersAfterStop<true>,

@@ -15,7 +15,7 @@
 namespace cohort::specimens {
 namespace {
 
-// M02: two runners find that nobody has responded yet, and both do.
+// Two runners find that nobody has responded yet, and both do.
 template <bool kBad>
 void TwoWinners() {
   sync::Atomic<bool> responded{false};
@@ -146,7 +146,7 @@ void NegativeRetries() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "gollback_two_winners",
-     .source = "gollback Race; M02",
+     .source = "gollback Race",
      .bug = "Two runners are first.",
      .verdict = sim::Verdict::kAssertion,
      .bad = TwoWinners<true>,

@@ -287,7 +287,7 @@ void LeakedWorker() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "kratos_unlocked_append",
-     .source = "bilibili kratos errgroup; B-1, B-37, M01",
+     .source = "bilibili kratos errgroup; B-1, B-37",
      .bug = "Two submitters append to a list without a lock.",
      .verdict = sim::Verdict::kRace,
      .bad = UnlockedAppend<true>,

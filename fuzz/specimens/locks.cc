@@ -14,7 +14,7 @@
 namespace cohort::specimens {
 namespace {
 
-// M05: two closers read that the channel is open before either takes the lock.
+// Two closers read that the channel is open before either takes the lock.
 template <bool kBad>
 void DoubleClose() {
   struct Channel {
@@ -38,7 +38,7 @@ void DoubleClose() {
   channel.Close();
 }
 
-// M07: a cancel goes from the parent to its child, a child that ends leaves its
+// A cancel goes from the parent to its child, a child that ends leaves its
 // parent, and each holds its own lock meanwhile.
 template <bool kBad>
 void ParentAndChild() {
@@ -70,7 +70,7 @@ void ParentAndChild() {
   }
 }
 
-// M08: a callback is run under the group's mutex, and asks the group something.
+// A callback is run under the group's mutex, and asks the group something.
 template <bool kBad>
 void CallbackUnderMutex() {
   struct Group {
@@ -101,7 +101,7 @@ void CallbackUnderMutex() {
       [&] { sim::Check(group.Cancelled(), "the group is cancelled"); });
 }
 
-// M25: three threads, three locks, each takes its own and then the next one's.
+// Three threads, three locks, each takes its own and then the next one's.
 template <bool kBad>
 void ThreeLockCycle() {
   sync::Mutex mutexes[3];
@@ -120,25 +120,25 @@ void ThreeLockCycle() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "double_close",
-     .source = "M05",
+     .source = "a known pattern",
      .bug = "Whether the channel is closed is read outside the lock.",
      .verdict = sim::Verdict::kAssertion,
      .bad = DoubleClose<true>,
      .mended = DoubleClose<false>},
     {.name = "parent_and_child",
-     .source = "M07",
+     .source = "a known pattern",
      .bug = "Parent and child lock each other in opposite orders.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = ParentAndChild<true>,
      .mended = ParentAndChild<false>},
     {.name = "callback_under_mutex",
-     .source = "M08",
+     .source = "a known pattern",
      .bug = "A callback is run under a mutex that it needs.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = CallbackUnderMutex<true>,
      .mended = CallbackUnderMutex<false>},
     {.name = "three_lock_cycle",
-     .source = "M25",
+     .source = "a known pattern",
      .bug = "Three threads lock three mutexes in a circle.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = ThreeLockCycle<true>,

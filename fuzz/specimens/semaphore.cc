@@ -179,7 +179,7 @@ void WeightBlind() {
   semaphore.Release();
 }
 
-// B-26, M16: T1 has seen that no stop was requested and is about to wait when
+// B-26: T1 has seen that no stop was requested and is about to wait when
 // the callback of the stop signals, without the mutex.
 template <bool kBad>
 void StopWithoutMutex() {
@@ -275,7 +275,7 @@ constexpr Specimen kSpecimens[] = {
      .bad = WeightBlind<true>,
      .mended = WeightBlind<false>},
     {.name = "semaphore_stop_without_mutex",
-     .source = "e2b infra#3629; B-26, M16",
+     .source = "e2b infra#3629; B-26",
      .bug = "The callback of a cancel signals without the waiter's mutex.",
      .verdict = sim::Verdict::kLostWakeUp,
      .bad = StopWithoutMutex<true>,

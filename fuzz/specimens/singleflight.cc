@@ -85,7 +85,7 @@ void PoisonedKey() {
   flight.Do(fail);
 }
 
-// B-28, M13: T1 runs, is forgotten, and T2 begins. T1 ends and deletes the key,
+// B-28: T1 runs, is forgotten, and T2 begins. T1 ends and deletes the key,
 // by now of T2, so that T0 runs beside T2.
 template <bool kBad>
 void DeletesAnother() {
@@ -172,7 +172,7 @@ constexpr Specimen kSpecimens[] = {
      .bad = PoisonedKey<true>,
      .mended = PoisonedKey<false>},
     {.name = "singleflight_deletes_another",
-     .source = "golang/go#31420; B-28, M13",
+     .source = "golang/go#31420; B-28",
      .bug = "A forgotten call deletes the key of the one that came after it.",
      .verdict = sim::Verdict::kAssertion,
      .bad = DeletesAnother<true>,

@@ -17,7 +17,7 @@
 namespace cohort::specimens {
 namespace {
 
-// B-34, M06: a task that panics goes past the line that frees its slot.
+// B-34: a task that panics goes past the line that frees its slot.
 template <bool kBad>
 void SlotLeakedByPanic() {
   Slots slots(1);
@@ -212,7 +212,7 @@ void ResultChangesLater() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "sizedgroup_slot_leaked_by_panic",
-     .source = "go-pkgz/syncs SizedGroup; B-34, M06",
+     .source = "go-pkgz/syncs SizedGroup; B-34",
      .bug = "A task that ends abnormally keeps its slot.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = SlotLeakedByPanic<true>,

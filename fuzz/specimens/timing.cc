@@ -18,7 +18,7 @@
 namespace cohort::specimens {
 namespace {
 
-// M09: the callback has been taken off the timer and not begun when Stop
+// The callback has been taken off the timer and not begun when Stop
 // returns, and its object goes.
 template <bool kBad>
 void FiresAfterStop() {
@@ -62,7 +62,7 @@ void FiresAfterStop() {
   storage.reset();
 }
 
-// M22: the pause before the next attempt is a sleep, which a cancel cannot end.
+// The pause before the next attempt is a sleep, which a cancel cannot end.
 template <bool kBad>
 void SleepsThroughCancel() {
   struct Retry {
@@ -96,7 +96,7 @@ void SleepsThroughCancel() {
   retry.Pause();
 }
 
-// M27: the deadline ends the wait, and the result comes before the waiter has
+// The deadline ends the wait, and the result comes before the waiter has
 // its mutex back. The waiter goes by the deadline, the other side by the
 // result.
 template <bool kBad>
@@ -139,19 +139,19 @@ void TimeoutAndCompletion() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "fires_after_stop",
-     .source = "M09",
+     .source = "a known pattern",
      .bug = "Stop does not wait for a callback that is about to run.",
      .verdict = sim::Verdict::kUseAfterDestruction,
      .bad = FiresAfterStop<true>,
      .mended = FiresAfterStop<false>},
     {.name = "sleeps_through_cancel",
-     .source = "M22",
+     .source = "a known pattern",
      .bug = "A cancel does not end the pause between two attempts.",
      .verdict = sim::Verdict::kAssertion,
      .bad = SleepsThroughCancel<true>,
      .mended = SleepsThroughCancel<false>},
     {.name = "timeout_and_completion",
-     .source = "M27",
+     .source = "a known pattern",
      .bug = "A wait that timed out does not look whether the result has come.",
      .verdict = sim::Verdict::kAssertion,
      .bad = TimeoutAndCompletion<true>,

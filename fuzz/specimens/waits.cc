@@ -15,7 +15,7 @@
 namespace cohort::specimens {
 namespace {
 
-// M03: both consumers wait. The first push wakes one of them; before that one
+// Both consumers wait. The first push wakes one of them; before that one
 // runs, the second push finds the queue not empty, and wakes nobody.
 template <bool kBad>
 void NotifiesOnEdge() {
@@ -42,7 +42,7 @@ void NotifiesOnEdge() {
   queue.Push();
 }
 
-// M04: the waiter sees the flag and ends the latch's life between the unlock
+// The waiter sees the flag and ends the latch's life between the unlock
 // and the signal.
 template <bool kBad>
 void SignalsAfterUnlock() {
@@ -79,7 +79,7 @@ void SignalsAfterUnlock() {
   storage.reset();
 }
 
-// M11: a task adds itself to the count when it begins; Wait comes before that.
+// A task adds itself to the count when it begins; Wait comes before that.
 template <bool kBad>
 void AddsItself() {
   struct WaitGroup {
@@ -113,7 +113,7 @@ void AddsItself() {
   sim::Check(ran.load(), "the task has run when Wait returns");
 }
 
-// M12: the wait ends without a signal, and nobody looks why.
+// The wait ends without a signal, and nobody looks why.
 template <bool kBad>
 void IfInsteadOfWhile() {
   struct Mailbox {
@@ -143,25 +143,25 @@ void IfInsteadOfWhile() {
 
 constexpr Specimen kSpecimens[] = {
     {.name = "notifies_on_edge",
-     .source = "M03",
+     .source = "a known pattern",
      .bug = "Only a push to an empty queue wakes a consumer, and only one.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = NotifiesOnEdge<true>,
      .mended = NotifiesOnEdge<false>},
     {.name = "signals_after_unlock",
-     .source = "M04",
+     .source = "a known pattern",
      .bug = "The waiter destroys the latch before it is signalled.",
      .verdict = sim::Verdict::kUseAfterDestruction,
      .bad = SignalsAfterUnlock<true>,
      .mended = SignalsAfterUnlock<false>},
     {.name = "adds_itself",
-     .source = "M11",
+     .source = "a known pattern",
      .bug = "A task is counted when it begins instead of when it is submitted.",
      .verdict = sim::Verdict::kAssertion,
      .bad = AddsItself<true>,
      .mended = AddsItself<false>},
     {.name = "if_instead_of_while",
-     .source = "M12",
+     .source = "a known pattern",
      .bug = "After a wait the condition is not looked at again.",
      .verdict = sim::Verdict::kAssertion,
      .bad = IfInsteadOfWhile<true>,

@@ -77,7 +77,7 @@ void StartsAfterCancel() {
   go(false);
 }
 
-// B-17, M15: both slots are held by tasks that submit to their own group and
+// B-17: both slots are held by tasks that submit to their own group and
 // wait for a slot.
 template <bool kBad>
 void NestedSubmit() {
@@ -119,7 +119,7 @@ void HiddenFailure() {
   group.AwaitDelivery();
 }
 
-// B-21, M17: A cancels before it records its error. B sees the cancel, and
+// B-21: A cancels before it records its error. B sees the cancel, and
 // records that first.
 template <bool kBad>
 void CauseMasked() {
@@ -199,7 +199,7 @@ void SlotHeldAfterWait() {
   sim::Check(group.TrySubmit(), "all slots are free after Wait");
 }
 
-// M21: two submitters load the same count of running tasks before either adds
+// Two submitters load the same count of running tasks before either adds
 // itself.
 template <bool kBad>
 void TryGoOverLimit() {
@@ -238,7 +238,7 @@ constexpr Specimen kSpecimens[] = {
      .bad = StartsAfterCancel<true>,
      .mended = StartsAfterCancel<false>},
     {.name = "errgroup_nested_submit",
-     .source = "errgroup, SizedGroup, conc; B-17, M15",
+     .source = "errgroup, SizedGroup, conc; B-17",
      .bug = "Tasks that hold all slots wait for slots for tasks of their own.",
      .verdict = sim::Verdict::kDeadlock,
      .bad = NestedSubmit<true>,
@@ -250,7 +250,7 @@ constexpr Specimen kSpecimens[] = {
      .bad = HiddenFailure<true>,
      .mended = HiddenFailure<false>},
     {.name = "errgroup_cause_masked",
-     .source = "golang/go#27837; B-21, M17",
+     .source = "golang/go#27837; B-21",
      .bug = "The cancel becomes visible before the error that caused it.",
      .verdict = sim::Verdict::kAssertion,
      .bad = CauseMasked<true>,
@@ -262,7 +262,7 @@ constexpr Specimen kSpecimens[] = {
      .bad = SlotHeldAfterWait<true>,
      .mended = SlotHeldAfterWait<false>},
     {.name = "errgroup_try_go_over_limit",
-     .source = "M21",
+     .source = "a known pattern",
      .bug = "The limit is checked by a load and taken by an add.",
      .verdict = sim::Verdict::kAssertion,
      .bad = TryGoOverLimit<true>,

@@ -1,7 +1,6 @@
 // Random programs on errgroup::Group: several threads, and the tasks
 // themselves, submit, cancel, change the limit, wait and fail at once. What is
-// checked holds in every one of them: invariants I1 to I4 and I8 of the laws.
-// Then errgroup::WaitGroup.
+// checked holds in every one of them. Then errgroup::WaitGroup.
 
 #include <cstddef>
 #include <memory>

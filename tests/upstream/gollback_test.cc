@@ -134,7 +134,6 @@ TEST(GollbackTest, RaceTimeout) {
   });
 }
 
-// S8.
 TEST(GollbackTest, All) {
   InTime([] {
     const auto [first, second, third] =
@@ -159,7 +158,6 @@ TEST(GollbackTest, RetryTimeout) {
   });
 }
 
-// S9.
 TEST(GollbackTest, RetryFail) {
   InTime([] {
     CancelScope scope = WithTimeout(Context(), absl::Seconds(5));

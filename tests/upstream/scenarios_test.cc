@@ -1,6 +1,5 @@
-// The programs of the tutorials on Go's groups, in virtual time. S8 and S9 are
-// in gollback_test.cc, where the other cases of that library are, S12 is
-// examples/h2o.
+// The programs of the tutorials on Go's groups, in virtual time. Those on
+// gollback are in gollback_test.cc; the one on water molecules is examples/h2o.
 
 #include <array>
 #include <cstddef>

@@ -1,5 +1,5 @@
 // What golang.org/x/sync/errgroup's own tests say, of ours. Each case has the
-// name of the one that it follows. ExampleGroup_pipeline is S3 in
+// name of the one that it follows. ExampleGroup_pipeline is in
 // scenarios_test.cc.
 
 #include <cstddef>
