@@ -1,10 +1,10 @@
-"""Compiles and runs what a page of documentation shows."""
+"""Compiles and runs the examples on a page of documentation."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load(":simulated.bzl", "NOT_SIMULATED", "ONLY_SIMULATED", "SIMULATED_ENV", "simulated_test")
 
-# Writes the n-th fenced block of C++ into the n-th output; fails unless there
-# are as many of one as of the other.
+# Writes the n-th fenced block of C++ into the n-th output; fails unless the
+# numbers of blocks and outputs are equal.
 _EXTRACT = """
 awk -v outs='$(OUTS)' '
   BEGIN { count = split(outs, out, " ") }
@@ -26,9 +26,9 @@ def doc_examples(name, doc, count, deps, simulated = False):
     Args:
       name: the first part of the tests' names.
       doc: the label of the page.
-      count: how many blocks it has.
-      deps: what the programs include.
-      simulated: whether they are built with //sync:simulated.
+      count: the number of blocks on the page.
+      deps: the targets that the programs include.
+      simulated: whether the programs are built with //sync:simulated.
     """
     native.genrule(
         name = name + "_sources",

@@ -5,7 +5,7 @@ _BELOW_TASKS = ["context", "executor"] + _SEAM
 _BELOW_PRIMITIVES = ["task"] + _BELOW_TASKS
 _BELOW_GROUPS = ["group"] + _BELOW_PRIMITIVES
 
-# Downwards only, and no primitive on another one.
+# A package depends only on packages below it, and no primitive on another one.
 LAYERS = {
     "kernel": [],
     "sync": ["kernel"],
@@ -25,10 +25,10 @@ LAYERS = {
     "channel": _BELOW_PRIMITIVES,
 }
 
-# Of these, what is only for tests, and so may have GoogleTest.
+# The packages above that are only for tests, and so may depend on GoogleTest.
 TESTONLY = ["sim"]
 
-# What a library may have from outside.
+# The outside repositories that a library may depend on.
 EXTERNAL = [
     "abseil-cpp",
     "bazel_skylib",
@@ -36,14 +36,14 @@ EXTERNAL = [
     "rules_cc",
 ]
 
-# These hold no libraries: tests, tools and what runs them.
+# Folders without libraries: tests, tools and the code that runs them.
 _FREE = ["bazel", "bench", "fuzz", "tests", "tools"]
 
 def check_layers(name, deps):
     """Fails on a dependency of a library that goes upwards or outside.
 
-    //tests/layering asks the whole graph of the main targets, with every branch
-    of a select; this asks every library, but of its plain lists only.
+    //tests/layering checks the whole graph of the main targets, with every
+    branch of a select; this checks every library, but only plain lists of deps.
 
     Args:
       name: the library, in the package that is being loaded.
