@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Judges the log of a compile_fail_test; compile_fail_test.bzl fills in what is
+# Judges the log of a compile_fail_test; compile_fail_test.bzl fills in the parts
 # in double braces.
 set -euo pipefail
 

@@ -27,8 +27,8 @@ def _simulate_impl(settings, _attr):
     copts = settings[_COPT]
 
     # The more schedules a search runs, the more it is worth, so the build is
-    # optimised. An explicit level, such as the sanitizers', is kept. --config=sim
-    # sets the same flag, so that both are one configuration.
+    # optimized. An explicit level, such as the sanitizers', is kept.
+    # --config=sim sets the same flag, so that both are one configuration.
     if str(settings[_MODE]) == "fastbuild" and not any([
         copt.startswith("-O")
         for copt in copts

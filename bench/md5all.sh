@@ -11,7 +11,7 @@
 #   --small DIR  measure on DIR instead of 20,000 files of up to 8 KiB
 #   --large DIR  measure on DIR instead of 4 files of 256 MiB
 #
-# Builds md5all with optimisation first; $MD5ALL names a binary to measure
+# Builds md5all with optimization first; $MD5ALL names a binary to measure
 # instead.
 
 set -euo pipefail

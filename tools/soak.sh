@@ -7,7 +7,7 @@
 #   tools/soak.sh [OPTION...] [DURATION]    30s, 10m (the default), 2h
 #
 #   --keep-nothing   leave the corpora in fuzz/ as they are
-#   --seed=N         the random seed; by default each run has its own
+#   --seed=N         the random seed; by default the time of the run
 #
 # Inputs that reach more code than the corpus did are added to the corpus.
 # Failures and their logs go into soak/, which git ignores. The exit status is 1
