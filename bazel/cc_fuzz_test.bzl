@@ -25,7 +25,7 @@ def cc_fuzz_test(
         **kwargs):
     """A libFuzzer target, built with //sync:simulated.
 
-    The attributes are those of rules_fuzzing's macro. It makes
+    The attributes are those of rules_fuzzing's macro. This macro makes
       * <name>: a test, with any compiler, that replays the empty input and the
         corpus. `bazel run :<name> -- FILE` replays a file.
       * <name>_fuzzer: the search, for --config=fuzz, which needs clang:
@@ -35,14 +35,14 @@ def cc_fuzz_test(
     Args:
       name: the name of the test.
       srcs: sources; one defines LLVMFuzzerTestOneInput.
-      corpus: inputs to replay, as a glob. None if there are none yet; a list
-        that came out empty is an error.
-      dicts: dictionaries for the search, which gets them in one file.
+      corpus: inputs to replay, as a glob. None if there are none yet; an empty
+        list is an error.
+      dicts: dictionaries for the search, which gets them as one file.
       deps: dependencies, which are built for simulation as well.
       size: the size of the test.
       tags: further tags of the test.
-      target_compatible_with: as of cc_library.
-      visibility: of the test, the search and the library.
+      target_compatible_with: as for cc_library.
+      visibility: the visibility of the test, the search and the library.
       **kwargs: passed on to the cc_library.
     """
     if corpus != None and not corpus:
@@ -52,7 +52,8 @@ def cc_fuzz_test(
         name = name + "_lib",
         testonly = True,
         srcs = srcs,
-        # libFuzzer's optional hooks are weak, and pull nothing in.
+        # libFuzzer refers to its optional hooks weakly, so the linker would not
+        # pull them in.
         alwayslink = True,
         tags = ["manual"],
         target_compatible_with = target_compatible_with + ONLY_SIMULATED,
@@ -97,8 +98,8 @@ def cc_fuzz_test(
     cc_binary(
         name = name + "_raw_",
         testonly = True,
-        # For --config=tsan: libFuzzer writes down what crashed in a signal
-        # handler, and never ends if that is reported.
+        # For --config=tsan: libFuzzer records a crash in a signal handler, and
+        # never ends if ThreadSanitizer reports that.
         env = SIMULATED_ENV | {
             "TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0",
         },
@@ -109,7 +110,7 @@ def cc_fuzz_test(
         deps = [":%s_lib" % name],
     )
     if dicts:
-        # libFuzzer takes one.
+        # libFuzzer accepts only one dictionary.
         native.genrule(
             name = name + "_dict",
             testonly = True,

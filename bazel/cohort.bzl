@@ -1,4 +1,4 @@
-"""The rules that this repository's packages are made of."""
+"""The macros that make this repository's libraries and tests."""
 
 load("@rules_cc//cc:cc_library.bzl", "cc_library")
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
@@ -9,9 +9,10 @@ def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
     """A cc_library whose headers are included as "cohort/<package>/<header>".
 
     Args:
-      name: as of cc_library.
-      deps: as of cc_library; downwards in bazel/layers.bzl, unless testonly.
-      testonly: as of cc_library.
+      name: as for cc_library.
+      deps: as for cc_library; only packages below in bazel/layers.bzl, unless
+        testonly.
+      testonly: as for cc_library.
       **kwargs: passed on to cc_library.
     """
     if not testonly:
@@ -24,7 +25,7 @@ def cohort_cc_library(name, deps = [], testonly = False, **kwargs):
         **kwargs
     )
 
-    # What //tests/layering and //tests/mutation read.
+    # The files that //tests/layering and //tests/mutation read.
     if not native.existing_rule("package_files"):
         native.filegroup(
             name = "package_files",
@@ -51,11 +52,11 @@ def cohort_cc_test(
     """A cc_test on GoogleTest, with its main.
 
     Args:
-      name: as of cc_test.
-      deps: as of cc_test.
-      needs_threads: False for a test that passes with //sync:simulated as well;
-        there is no thread outside of //sim then.
-      target_compatible_with: as of cc_test.
+      name: as for cc_test.
+      deps: as for cc_test.
+      needs_threads: False for a test that also passes with //sync:simulated,
+        where no threads exist outside //sim.
+      target_compatible_with: as for cc_test.
       **kwargs: passed on to cc_test.
     """
     cc_test(

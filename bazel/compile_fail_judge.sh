@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Judges the log of a compile_fail_test; compile_fail_test.bzl fills in what is
+# Judges the log of a compile_fail_test; compile_fail_test.bzl fills in the parts
 # in double braces.
 set -euo pipefail
 
@@ -15,10 +15,11 @@ fail() {
 [[ -n "$expect" ]] || fail "an empty expect matches anything"
 case "$(head -n 1 "$log")" in
   "exit status 0") fail "it compiles" ;;
-  # What does not start (126, 127) or is killed has not judged the file.
+  # A compiler that does not start (126, 127) or is killed has not judged the
+  # file.
   "exit status "[1-9] | "exit status "[1-9][0-9]) ;;
   *) fail "the compiler broke down" ;;
 esac
-# Not in the compiler's excerpts of the file, which say nothing.
+# Leaves out the compiler's excerpts of the file, which prove nothing.
 tail -n +2 "$log" | grep -vE '^ *[0-9]* \| ' | grep -qE -e "$expect" ||
   fail "it does not compile, but no line matches: $expect"

@@ -1,4 +1,4 @@
-"""A test that passes if a file does not compile, for the reason it should."""
+"""A test that passes if a file fails to compile for the expected reason."""
 
 load("@rules_cc//cc:action_names.bzl", "CPP_COMPILE_ACTION_NAME")
 load(
@@ -10,8 +10,8 @@ load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load(":simulated.bzl", "NOT_SIMULATED")
 
-# The compiler's verdict is an output like any other, so that the action
-# succeeds whatever it says; the test judges it.
+# The compiler's verdict is an ordinary output, so that the action succeeds
+# whatever the verdict is; the test judges it.
 _RECORD = """
 out="$1"; shift
 "$@" >"$out.diagnostics" 2>&1 && status=0 || status=$?
@@ -22,7 +22,7 @@ rm -f "$out.diagnostics" "$out.o"
 def _compile_fail_test_impl(ctx):
     toolchain = find_cc_toolchain(ctx)
 
-    # Module maps exist for cc_library's own actions only.
+    # Module maps exist only for cc_library's own actions.
     features = cc_common.configure_features(
         ctx = ctx,
         cc_toolchain = toolchain,
@@ -41,7 +41,7 @@ def _compile_fail_test_impl(ctx):
         feature_configuration = features,
         cc_toolchain = toolchain,
         source_file = ctx.file.src.path,
-        # Really compiled: templates are instantiated at the very end.
+        # Compiles in full: templates are instantiated at the very end.
         output_file = log.path + ".o",
         include_directories = context.includes,
         quote_include_directories = context.quote_includes,
@@ -74,7 +74,7 @@ def _compile_fail_test_impl(ctx):
                 action_name = CPP_COMPILE_ACTION_NAME,
                 variables = variables,
             ),
-            # gcc's messages are looked for as they are in English.
+            # The test expects gcc's messages in English.
             LC_ALL = "C",
         ),
         inputs = depset(
@@ -131,11 +131,11 @@ for one of them says so in copts.""",
 )
 
 def compile_fail_test(name, target_compatible_with = [], **kwargs):
-    """The rule above; the mode of //sync is none of its business.
+    """The rule above, for builds where //sync is not simulated.
 
     Args:
       name: the name of the test.
-      target_compatible_with: as of any rule.
+      target_compatible_with: as for any rule.
       **kwargs: passed on to the rule.
     """
     _compile_fail_test(

@@ -1,9 +1,9 @@
-"""What cohort depends on, for a WORKSPACE; MODULE.bazel has the same list."""
+"""cohort's dependencies, for a WORKSPACE; MODULE.bazel has the same list."""
 
 load("@bazel_tools//tools/build_defs/repo:http.bzl", "http_archive")
 
-# By the name of the module. //tests/packaging checks the versions against
-# MODULE.bazel, which can load nothing.
+# Keyed by the name of the module. //tests/packaging checks the versions against
+# MODULE.bazel, which cannot load this file.
 DEPENDENCIES = {
     "abseil-cpp": struct(
         version = "20240722.0",
@@ -40,14 +40,14 @@ DEPENDENCIES = {
 def cohort_dependencies(
         abseil = "com_google_absl",
         googletest = "com_google_googletest"):
-    """Declares what is not declared yet.
+    """Declares the dependencies that are not declared yet.
 
     Args:
-      abseil: Abseil's name in this workspace. The default is the one that most
-        projects know it by; cohort itself says "abseil-cpp", so its repository
+      abseil: Abseil's name in this workspace. The default is the name that most
+        projects use; cohort itself uses "abseil-cpp", so its repository
         rule needs repo_mapping = {"@abseil-cpp": "@com_google_absl"}.
-      googletest: GoogleTest's name, likewise; cohort says "googletest". Only
-        what uses cohort's //sim fetches it.
+      googletest: GoogleTest's name, likewise; cohort uses "googletest". It is
+        fetched only if cohort's //sim is used.
     """
     names = {"abseil-cpp": abseil, "googletest": googletest}
     for module, source in DEPENDENCIES.items():

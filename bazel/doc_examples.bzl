@@ -1,10 +1,10 @@
-"""Compiles and runs what a page of documentation shows."""
+"""Compiles and runs the examples on a page of documentation."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load(":simulated.bzl", "NOT_SIMULATED", "ONLY_SIMULATED", "SIMULATED_ENV", "simulated_test")
 
-# Writes the n-th fenced block of C++ into the n-th output; fails unless there
-# are as many of one as of the other.
+# Writes the n-th fenced block of C++ into the n-th output; fails unless the
+# numbers of blocks and outputs are equal.
 _EXTRACT = """
 awk -v outs='$(OUTS)' '
   BEGIN { count = split(outs, out, " ") }

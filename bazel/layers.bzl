@@ -34,7 +34,7 @@ LAYERS = _FOUNDATION | PRIMITIVES
 # Of these, what is only for tests, and so may have GoogleTest.
 TESTONLY = ["sim"]
 
-# What a library may have from outside.
+# The outside repositories that a library may depend on.
 EXTERNAL = [
     "abseil-cpp",
     "bazel_skylib",
@@ -42,7 +42,7 @@ EXTERNAL = [
     "rules_cc",
 ]
 
-# These hold no libraries: tests, tools and what runs them.
+# Folders without libraries: tests, tools and the code that runs them.
 _FREE = ["bazel", "bench", "fuzz", "tests", "tools"]
 
 def stack(package):
@@ -68,8 +68,8 @@ def stack(package):
 def check_layers(name, deps):
     """Fails on a dependency of a library that goes upwards or outside.
 
-    //tests/layering asks the whole graph of the main targets, with every branch
-    of a select; this asks every library, but of its plain lists only.
+    //tests/layering checks the whole graph of the main targets, with every
+    branch of a select; this checks every library, but only plain lists of deps.
 
     Args:
       name: the library, in the package that is being loaded.

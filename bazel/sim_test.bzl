@@ -1,4 +1,4 @@
-"""Tests that search the schedules of what they run."""
+"""Tests that search the schedules of the code that they run."""
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 load(":cohort.bzl", "cohort_cc_test")
@@ -20,12 +20,12 @@ def cohort_sim_test(
         **kwargs):
     """A test on GoogleTest and //sim, built with //sync:simulated.
 
-    `bazel test` runs it like any other; no flag is needed. //sim, its main and
-    GoogleTest are among its deps. It cannot be flaky: a schedule that fails
-    fails every time.
+    `bazel test` runs it like any other test; no flag is needed. //sim, its main
+    and GoogleTest are added to its deps. It cannot be flaky: a schedule that
+    fails once fails every time.
 
     Args:
-      name: as of cc_test, and so are all the others.
+      name: the name of the test. All arguments are as for cc_test.
       srcs: sources.
       deps: dependencies, which are built for simulation as well.
       args: the program's arguments; `$(location)` of data is replaced.
@@ -36,7 +36,7 @@ def cohort_sim_test(
       tags: further tags; "simulated" is one.
       target_compatible_with: constraints.
       timeout: a timeout.
-      visibility: who may depend on the test.
+      visibility: the packages that may depend on the test.
       **kwargs: passed on to cc_test.
     """
     if "flaky" in kwargs:

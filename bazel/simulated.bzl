@@ -1,4 +1,4 @@
-"""The simulated mode of //sync, switched on for what is below a target."""
+"""Builds a target and its dependencies with //sync in its simulated mode."""
 
 # For target_compatible_with.
 ONLY_SIMULATED = select({
@@ -14,8 +14,8 @@ ONLY_FUZZING = select({
     "//conditions:default": [Label("@platforms//:incompatible")],
 })
 
-# A stack that is left for another one, a hundred thousand times a second, costs
-# ten times that with a fake stack for each frame.
+# A simulation switches between stacks a hundred thousand times a second. With a
+# fake stack for each frame, a switch costs ten times as much.
 SIMULATED_ENV = {"ASAN_OPTIONS": "detect_stack_use_after_return=0"}
 
 _COPT = "//command_line_option:copt"
@@ -26,9 +26,9 @@ _SIMULATED = "//sync:simulated"
 def _simulate_impl(settings, _attr):
     copts = settings[_COPT]
 
-    # A search is worth the number of schedules that it gets through. Whoever
-    # asks for a level, as the sanitizers do, gets that one. --config=sim says
-    # the same, so that it is one configuration.
+    # The more schedules a search runs, the more it is worth, so the build is
+    # optimized. An explicit level, such as the sanitizers', is kept.
+    # --config=sim sets the same flag, so that both are one configuration.
     if str(settings[_MODE]) == "fastbuild" and not any([
         copt.startswith("-O")
         for copt in copts
@@ -36,7 +36,7 @@ def _simulate_impl(settings, _attr):
         copts = copts + ["-O2"]
     return {
         _COPT: copts,
-        # Compiling each header by itself once is enough; Abseil has hundreds.
+        # Each header need be compiled by itself only once; Abseil has hundreds.
         _HEADERS: False,
         _SIMULATED: True,
     }
@@ -48,7 +48,7 @@ _simulate = transition(
 )
 
 def _impl(ctx):
-    # A transition makes a list of a label.
+    # A transition turns a label into a list.
     actual = ctx.attr.actual[0]
     executable = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.symlink(
@@ -103,7 +103,7 @@ simulated_binary = rule(
 simulated_test = rule(
     implementation = _impl,
     attrs = _ATTRS | {
-        # By this name Bazel finds what merges the coverage of a test.
+        # Bazel finds the tool that merges the coverage of a test by this name.
         "_lcov_merger": attr.label(
             cfg = "exec",
             default = configuration_field(

@@ -17,7 +17,7 @@ void Spin() {
   for (int i = 0; i < 700; ++i) benchmark::DoNotOptimize(i);
 }
 
-void BM_W1_SpawnAndJoin(benchmark::State& state) {
+void BM_SpawnAndJoin(benchmark::State& state) {
   for (auto _ : state) {
     Group group;
     for (int64_t i = 0; i < state.range(0); ++i) group.Go([] {});
@@ -25,18 +25,18 @@ void BM_W1_SpawnAndJoin(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(BM_W1_SpawnAndJoin)->Arg(1'000'000)->UseRealTime();
+BENCHMARK(BM_SpawnAndJoin)->Arg(1'000'000)->UseRealTime();
 
-void BM_W2_GroupOfThree(benchmark::State& state) {
+void BM_GroupOfThree(benchmark::State& state) {
   for (auto _ : state) {
     Group group;
     for (int i = 0; i < 3; ++i) group.Go([] {});
     benchmark::DoNotOptimize(group.Wait());
   }
 }
-BENCHMARK(BM_W2_GroupOfThree)->UseRealTime();
+BENCHMARK(BM_GroupOfThree)->UseRealTime();
 
-void BM_W2c_GroupOfThreeWithErrorAndContext(benchmark::State& state) {
+void BM_GroupOfThreeWithErrorAndContext(benchmark::State& state) {
   for (auto _ : state) {
     Group group{Context()};
     group.Go([] { return absl::CancelledError(); });
@@ -44,9 +44,9 @@ void BM_W2c_GroupOfThreeWithErrorAndContext(benchmark::State& state) {
     benchmark::DoNotOptimize(group.Wait());
   }
 }
-BENCHMARK(BM_W2c_GroupOfThreeWithErrorAndContext)->UseRealTime();
+BENCHMARK(BM_GroupOfThreeWithErrorAndContext)->UseRealTime();
 
-void BM_W4_Nested(benchmark::State& state) {
+void BM_Nested(benchmark::State& state) {
   std::function<void(int)> nest = [&nest](int depth) {
     if (depth == 0) return;
     Group group;
@@ -58,9 +58,9 @@ void BM_W4_Nested(benchmark::State& state) {
   for (auto _ : state) nest(6);
   state.SetItemsProcessed(state.iterations() * 5460);
 }
-BENCHMARK(BM_W4_Nested)->UseRealTime();
+BENCHMARK(BM_Nested)->UseRealTime();
 
-void BM_W6_LimitOfEight(benchmark::State& state) {
+void BM_LimitOfEight(benchmark::State& state) {
   for (auto _ : state) {
     Group group(Options{.limit = 8, .queue = kUnlimited});
     for (int i = 0; i < 100'000; ++i) group.Go(&Spin);
@@ -68,7 +68,7 @@ void BM_W6_LimitOfEight(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * 100'000);
 }
-BENCHMARK(BM_W6_LimitOfEight)->UseRealTime();
+BENCHMARK(BM_LimitOfEight)->UseRealTime();
 
 }  // namespace
 }  // namespace cohort::errgroup

@@ -9,9 +9,10 @@
 #
 #   --rounds N   measured runs of each, at least 7 (default 11)
 #   --small DIR  measure on DIR instead of 20,000 files of up to 8 KiB
-#   --large DIR  the same instead of 4 files of 256 MiB
+#   --large DIR  measure on DIR instead of 4 files of 256 MiB
 #
-# Builds md5all with optimisation first; $MD5ALL names another one to measure.
+# Builds md5all with optimization first; $MD5ALL names a binary to measure
+# instead.
 
 set -euo pipefail
 
@@ -90,7 +91,7 @@ seconds() {
   awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f\n", b - a }'
 }
 
-# Of the numbers in a file.
+# Prints the median of the numbers in a file.
 median() {
   sort -g "$1" | awk '
     { v[NR] = $1 }
@@ -99,7 +100,7 @@ median() {
 
 measure() {
   local name="$1" dir="$2" files round
-  # Fills the page cache, and shows that both do the same work.
+  # Fills the page cache, and checks that both do the same work.
   ours "$dir" >"$work/ours" || die "md5all failed on $dir"
   theirs "$dir" | LC_ALL=C sort >"$work/theirs" || die "md5sum failed on $dir"
   LC_ALL=C sort "$work/ours" | cmp -s - "$work/theirs" ||

@@ -1,5 +1,6 @@
 // What a task at a time costs: a million timers over two seconds, and a million
-// that are cancelled. Beside them a queue as one writes it: a heap, a lock and a thread.
+// that are cancelled. Beside them a queue as one writes it: a heap, a lock and
+// a thread.
 
 #include <condition_variable>
 #include <cstddef>
@@ -75,7 +76,7 @@ class HeapOfTasks {
   std::thread thread_{[this] { Run(); }};
 };
 
-void BM_W8_Insert(benchmark::State& state) {
+void BM_Insert(benchmark::State& state) {
   const int64_t count = state.range(0);
   for (auto _ : state) {
     std::optional<Group> group(std::in_place);
@@ -88,9 +89,9 @@ void BM_W8_Insert(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * count);
 }
-BENCHMARK(BM_W8_Insert)->Arg(100'000)->Arg(1'000'000)->UseRealTime();
+BENCHMARK(BM_Insert)->Arg(100'000)->Arg(1'000'000)->UseRealTime();
 
-void BM_W8_InsertIntoAHeap(benchmark::State& state) {
+void BM_InsertIntoAHeap(benchmark::State& state) {
   const int64_t count = state.range(0);
   for (auto _ : state) {
     std::optional<HeapOfTasks> heap(std::in_place);
@@ -103,11 +104,11 @@ void BM_W8_InsertIntoAHeap(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * count);
 }
-BENCHMARK(BM_W8_InsertIntoAHeap)->Arg(100'000)->Arg(1'000'000)->UseRealTime();
+BENCHMARK(BM_InsertIntoAHeap)->Arg(100'000)->Arg(1'000'000)->UseRealTime();
 
 // All come due, spread over two seconds for a million: what it costs beyond
 // that is lateness.
-void BM_W8_Run(benchmark::State& state) {
+void BM_Run(benchmark::State& state) {
   const int64_t count = state.range(0);
   for (auto _ : state) {
     Group group;
@@ -116,9 +117,9 @@ void BM_W8_Run(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * count);
 }
-BENCHMARK(BM_W8_Run)->Arg(100'000)->Arg(1'000'000)->UseRealTime();
+BENCHMARK(BM_Run)->Arg(100'000)->Arg(1'000'000)->UseRealTime();
 
-void BM_W9_Cancel(benchmark::State& state) {
+void BM_Cancel(benchmark::State& state) {
   const int64_t count = state.range(0);
   Group group;
   std::vector<TaskId> ids(static_cast<size_t>(count));
@@ -133,7 +134,7 @@ void BM_W9_Cancel(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * count);
 }
-BENCHMARK(BM_W9_Cancel)->Arg(1'000'000)->UseRealTime();
+BENCHMARK(BM_Cancel)->Arg(1'000'000)->UseRealTime();
 
 // Linear in the number of tasks that are to come.
 void BM_Destroy(benchmark::State& state) {

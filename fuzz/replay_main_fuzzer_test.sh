@@ -6,11 +6,11 @@ set -euo pipefail
 fuzzer="$1"
 replay="$2"
 dict="$3"
-# As the macro sets it for `bazel run`.
+# The same as the macro sets for `bazel run`.
 export TSAN_OPTIONS="${TSAN_OPTIONS-}:report_signal_unsafe=0"
 found="$TEST_TMPDIR/found"
 
-# Four bytes are out of reach without the guidance of coverage.
+# Four bytes cannot be found without the guidance of coverage.
 if "$fuzzer" -seed=1 -runs=1000000 -max_len=8 -exact_artifact_path="$found"; then
   echo "the fuzzer found nothing"
   exit 1
@@ -22,5 +22,5 @@ if "$replay" "$found"; then
   exit 1
 fi
 
-# Both of the dictionaries that the macro was given.
+# Checks that both dictionaries given to the macro have arrived.
 [[ "$(sort "$dict")" == $'"!"\n"ug"' ]]

@@ -19,7 +19,7 @@ fail() {
   exit 1
 }
 
-# The exit status that is expected, and what is given to the program.
+# Arguments: the expected exit status, and the arguments of the program.
 run() {
   local expected="$1" status=0
   shift
@@ -31,7 +31,7 @@ says() { grep -qxF -- "$1" "$said" || fail "it does not say: $1"; }
 run 0
 says "target: 1 inputs, 0 bytes"
 
-# Each file below a folder once, its bytes as they are.
+# Each file below a folder runs once, with its bytes unchanged.
 run 0 "$work/some"
 says "target: 5 inputs, 9 bytes"
 for file in one three nothing deeper/five; do
@@ -41,13 +41,13 @@ done
 run 0 "$work/some/one" "$work/some/deeper"
 says "target: 3 inputs, 6 bytes"
 
-# One corpus that is not there fails the test, though another one is.
+# A missing corpus fails the test, even if another one exists.
 run 1 "$work/none" "$work/some"
 says "replay: no input in $work/none"
 run 1 "$work/some" "$work/lost"
 says "replay: No such file or directory $work/lost"
 
-# The sanitizers have other ways to die of a signal.
+# Under the sanitizers, a signal gives another exit status.
 "$replay" "$work/some" "$work/bug" >"$said" 2>&1 && fail "no crash"
 grep -F "replay: " "$said" | tail -n 1 |
   grep -qF "replay: $work/bug/found (4 bytes)" || fail "the crash has no name"

@@ -2,14 +2,14 @@
 #
 # Makes `bazel test //...` work in this checkout.
 #
-#   tools/setup.sh            do what is missing, say what before doing it
-#   tools/setup.sh --dry-run  only say it
-#   tools/setup.sh --quiet    say nothing where nothing is missing
+#   tools/setup.sh            announce what is missing, then install it
+#   tools/setup.sh --dry-run  only announce it
+#   tools/setup.sh --quiet    say nothing if nothing is missing
 #
 # A machine whose bazel (or bazelisk) resolves this repository's modules is
-# left alone. A Debian machine without that gets a Bazel, compilers and sources
+# left alone. A Debian machine without one gets a Bazel, compilers and sources
 # from Debian's own archive, and a user.bazelrc (ignored by git) that points
-# Bazel at them. Anything else is told what it needs.
+# Bazel at them. On any other machine, the script says what is needed.
 
 set -euo pipefail
 
@@ -17,20 +17,20 @@ readonly bazel_version=7.7.1
 readonly abseil_version=20240722.0
 readonly googletest_version=1.16.0
 readonly httplib_version=0.18.7  # of cpp-httplib, for the examples
-# The suites that carry them. Bazel 7 is in no release before forky; forky's
-# Abseil wants a newer rules_cc than the one packaged beside that Bazel, and
-# trixie's does not.
+# The suites that carry them. Bazel 7 is in no release before forky. forky's
+# Abseil needs a newer rules_cc than the one packaged with that Bazel; trixie's
+# does not.
 readonly bazel_suite=forky
 readonly source_suite=trixie
 
 readonly packages=(
   # The tools, from the machine's own release. Bazel's package depends on
-  # build-essential, and would bring a later suite's with a later g++.
+  # build-essential, and would install a later suite's, with a later g++.
   build-essential ca-certificates git clang-19 libclang-rt-19-dev llvm-19 clang-format-19
-  # What bazel/stubs links.
+  # The libraries that bazel/stubs links.
   libbenchmark-dev libssl-dev
 )
-# What tests run.
+# Programs that tests run.
 readonly test_packages=(curl)
 readonly bazel_packages=(
   bazel-bootstrap bazel-skylib bazel-rules-cc bazel-platforms
@@ -87,12 +87,12 @@ installed_version() {
     sed -n 's/^installed //p'
 }
 
-# Does Bazel resolve this repository's modules and have their files? The one
-# question that tells a Bazel with its registry from one without.
+# Whether Bazel resolves this repository's modules and has their files. This
+# tells a Bazel that reaches its registry from one that does not.
 bazel_works() {
   (cd "$root" && timeout 600 "$1" query --noshow_progress \
     "@abseil-cpp//absl/base:config + @googletest//:gtest") </dev/null \
-    >"$probe_log" 2>&1 9>&- # the server would inherit the lock, and keep it
+    >"$probe_log" 2>&1 9>&- # or the server would inherit and keep the lock
 }
 
 probe_log="$(mktemp)"
@@ -152,8 +152,8 @@ for tree in "$abseil" "$googletest" "$httplib"; do
   [[ -f "$tree/MODULE.bazel" ]] || sources_missing=true
 done
 
-# The compilers and system headers are no inputs of Bazel's actions, so the
-# name of the disk cache carries their versions.
+# The compilers and system headers are not inputs of Bazel's actions, so the
+# name of the disk cache contains a hash of their versions.
 disk_cache_dir() {
   local versions
   versions="$(dpkg-query -W -f '${Package} ${Version}\n' "${packages[@]}" \
@@ -177,7 +177,7 @@ END
     for name in apple_support buildozer protobuf re2 zlib; do
       override module "$name" "$root/bazel/stubs/$name"
     done
-    # Bazel refuses to override what is not in the graph.
+    # Bazel refuses to override modules that are not in the graph.
     for name in google_benchmark openssl; do
       if grep -q "name = \"$name\"" "$1/MODULE.bazel"; then
         override module "$name" "$root/bazel/stubs/$name"
@@ -241,7 +241,7 @@ packaged() {
   echo "$path"
 }
 
-# Debian's sources of cpp-httplib bring no BUILD file.
+# Debian's sources of cpp-httplib have no BUILD file.
 add_httplib_build() { cp -u "$root"/bazel/stubs/cpp-httplib/* "$httplib"; }
 
 if [[ ${#missing[@]} == 0 && $bazel_missing == false &&
@@ -250,7 +250,7 @@ if [[ ${#missing[@]} == 0 && $bazel_missing == false &&
   nothing_to_do
 fi
 
-# --- Say it -----------------------------------------------------------------
+# --- Announce ---------------------------------------------------------------
 
 say "this machine has no Bazel that reaches a registry; with Debian's packages:"
 if $bazel_missing; then
@@ -352,8 +352,8 @@ debian_archive() {
   echo "$found"
 }
 
-# Prints a source in deb822 form: type and suite as given, the archive and key
-# as on this machine.
+# Prints a package source in deb822 form, with the given type and suite, and the
+# archive and key of this machine.
 apt_stanza() {
   local archive key
   archive="$(debian_archive "$codename stable oldstable oldoldstable testing \
@@ -366,15 +366,15 @@ unstable sid")" || die "no package source of this machine serves $codename main"
 
 install_bazel() {
   if [[ "$codename" != "$bazel_suite" ]]; then
-    # The source stays: without it apt could not install a -dev package that
-    # depends on the upgraded libc6. The pin keeps everything else as it was.
+    # The source is kept: without it apt could not install a -dev package that
+    # depends on the upgraded libc6. The pin keeps all other packages unchanged.
     apt_stanza deb "$bazel_suite" | as_root tee "$apt_source" >/dev/null
     printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' \
       "$bazel_suite" | as_root tee "$apt_pin" >/dev/null
     apt update || say "some package source of this machine did not answer"
   fi
-  # Not only what the dependencies ask for: with the jars of an older release
-  # the server starts and never answers.
+  # Takes all jars from this suite, even those for which the dependencies accept
+  # an older version: with older jars the server starts and never answers.
   local jars
   mapfile -t jars < <(
     apt-cache depends -t "$bazel_suite" --recurse --no-suggests \
@@ -382,15 +382,16 @@ install_bazel() {
       --no-enhances bazel-bootstrap | grep -E '^lib.*-java$' | sort -u
   )
   [[ ${#jars[@]} -gt 20 ]] || die "$bazel_suite has no bazel-bootstrap here"
-  # A security update of libssl3 may be newer than what forky's packages know
-  # how to replace: they ship a file that it has too.
+  # A security update of libssl3 may be newer than the versions that forky's
+  # packages can replace; both contain the same file.
   apt install -y --no-install-recommends -t "$bazel_suite" \
     -o Dpkg::Options::=--force-overwrite \
     "${bazel_packages[@]}" "${jars[@]}"
 }
 
 # Unpacks the upstream part of a Debian source package: name, upstream version,
-# destination. Not below /tmp, which Bazel's sandbox hides.
+# destination. The destination must not be below /tmp, which Bazel's sandbox
+# hides.
 unpack_source() {
   [[ ! -f "$3/MODULE.bazel" ]] || return 0
   local work="$cache/src/.$1"
@@ -409,7 +410,7 @@ unpack_source() {
 }
 
 fetch_sources() {
-  # Lists of their own, so that the machine's are not touched.
+  # Uses separate package lists, so that the machine's are not touched.
   local apt_dir="$cache/apt"
   mkdir -p "$apt_dir/parts" "$apt_dir/lists/partial" "$cache/src"
   apt_stanza deb-src "$source_suite" >"$apt_dir/parts/cohort.sources"
@@ -430,7 +431,7 @@ fetch_sources() {
 }
 
 mkdir -p "$cache"
-# Two checkouts may be set up at once.
+# Two checkouts may be set up at the same time.
 exec 9>"$cache/lock"
 flock -w 1800 9 || die "another tools/setup.sh holds $cache/lock"
 

@@ -1,26 +1,25 @@
 #!/usr/bin/env bash
 #
-# Searches for as long as it is told to: runs every fuzz target, with
-# AddressSanitizer, and every stress test, with ThreadSanitizer, one after the
-# other, and shares the time out among them.
+# Searches for bugs for a given time: runs every fuzz target with
+# AddressSanitizer, and every stress test with ThreadSanitizer, one after the
+# other, with an equal share of the time for each.
 #
 #   tools/soak.sh [OPTION...] [DURATION]    30s, 10m (the default), 2h
 #
 #   --keep-nothing   leave the corpora in fuzz/ as they are
-#   --seed=N         for what is drawn; by default each run draws anew
+#   --seed=N         the random seed; by default the time of the run
 #
-# What a search has found that is new goes into its corpus, as far as that
-# reaches more than the corpus did; what fails, and the log of it, into soak/,
-# which git ignores. The exit status is 1 if anything failed. Further flags for
-# Bazel are taken from $BAZEL_FLAGS.
+# Inputs that reach more code than the corpus did are added to the corpus.
+# Failures and their logs go into soak/, which git ignores. The exit status is 1
+# if anything failed. Further flags for Bazel are taken from $BAZEL_FLAGS.
 
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root="$PWD"
 
-# A round of a stress test takes seconds, an input milliseconds; what takes this
-# long hangs.
+# A round of a stress test takes seconds, an input milliseconds. One that takes
+# this long hangs.
 readonly round_limit=600 input_limit=60
 
 say() { printf 'soak: %s\n' "$*"; }
@@ -83,7 +82,7 @@ trap finish EXIT
 
 row() { rows+=("$(printf '%-38s %7d %12s %11s %8d' "$@")"); }
 
-# --- What there is ----------------------------------------------------------
+# --- The targets ------------------------------------------------------------
 
 tagged() { "$bazel" query --noshow_progress "$1" 2>"$work/log" || broken; }
 broken() {
@@ -108,7 +107,8 @@ build() {
 }
 readonly fuzz_config=(--config=fuzz --config=asan)
 build "${fuzz_config[@]}" "${fuzz_tests[@]/%/_fuzzer}"
-# A script runs it as `bazel run` would: with its environment and arguments.
+# Each script runs a target as `bazel run` would: with its environment and
+# arguments.
 for test in "${fuzz_tests[@]}"; do
   "$bazel" run --noshow_progress "${fuzz_config[@]}" "${flags[@]}" \
     --script_path="$work/${test##*:}" "${test}_fuzzer" >"$work/log" 2>&1 ||
@@ -123,13 +123,13 @@ symbolizer="$(command -v llvm-symbolizer-19 || command -v llvm-symbolizer ||
 if [[ -n "$symbolizer" ]]; then
   export ASAN_SYMBOLIZER_PATH="$symbolizer" TSAN_SYMBOLIZER_PATH="$symbolizer"
 fi
-# As in .bazelrc for `bazel test`.
+# The same as in .bazelrc for `bazel test`.
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
-# --- Run it -----------------------------------------------------------------
+# --- The runs ---------------------------------------------------------------
 
-# Where the log of a target goes, and what it leaves.
+# Prints the folder for the log of a target and the files that it leaves.
 folder_for() {
   local folder="$root/soak/${1##*:}"
   mkdir -p "$folder"
@@ -160,7 +160,7 @@ fuzz() {
     corpus="$work/corpus"
   fi
 
-  # libFuzzer speaks up each time it has run twice as much.
+  # libFuzzer prints a line each time the number of its runs has doubled.
   "$work/$name" -seed="$seed" -max_total_time="$slot" -timeout="$input_limit" \
     -report_slow_units="$input_limit" -print_final_stats=1 \
     -artifact_prefix="$folder/" "$fresh" "$corpus" 2>&1 </dev/null |

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The program itself, under the clock.
+# Runs the program itself, on the real clock.
 set -euo pipefail
 
 [[ "$("$1")" == "10 loads for 1000 requests" ]]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The program as its users run it. Argument: its path.
+# Runs the program as its users do. Argument: its path.
 set -euo pipefail
 
 fail() { echo "$*" >&2 && exit 1; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The program itself, over real sockets: webserver_test.sh WEBSERVER
+# Runs the program itself, over real sockets: webserver_test.sh WEBSERVER
 set -euo pipefail
 
 webserver="$1"
@@ -17,9 +17,9 @@ fail() {
   exit 1
 }
 
-# Starts it on ports that are free, and reads from its output which.
+# Starts it on free ports, and reads the ports from its output.
 start() {
-  # Emptied here, lest the last one's ports be read.
+  # Emptied here, so that the ports of the previous server are not read.
   : >"$work/out"
   "$webserver" --port=0 --admin_port=0 "$@" >"$work/out" 2>"$work/err" &
   server=$!
@@ -31,7 +31,7 @@ start() {
   admin="http://127.0.0.1:$(sed -n 's/^admin on port //p' "$work/out")"
 }
 
-# Waits for its end, and compares the exit status.
+# Waits until it ends, and compares the exit status.
 ends_with() {
   local status=0
   wait "$server" || status=$?
@@ -41,7 +41,7 @@ ends_with() {
 said() { grep -qxF "$1" "$work/out" || fail "it did not say '$1'"; }
 complained() { grep -qxF "$1" "$work/err" || fail "no complaint '$1'"; }
 
-# Waits until a request to the site is in flight, which stays there.
+# Waits until a long request to the site is in flight.
 in_flight() {
   until [[ "$(curl -sS "$admin/stats")" == "in flight 1"$'\n'* ]]; do
     sleep 0.01
@@ -110,7 +110,7 @@ printf '%s\r\n' 'POST / HTTP/1.1' 'Host: here' 'Content-Length: 1000000' \
   'Expect: 100-continue' '' >&3
 read -r line <&3
 [[ $line == "HTTP/1.1 100 "* ]] || fail "$line"
-# More often than the server loses its patience.
+# Sends a byte before a read of the server can time out.
 while printf x >&3; do sleep 0.5; done 2>/dev/null &
 client=$!
 kill -TERM "$server"
@@ -121,7 +121,7 @@ exec 3>&-
 
 echo "Under load, all are answered; more than it serves at once, too."
 start --connections=8
-# So many requests, up to 40 at once.
+# Sends $1 requests, up to 40 at once.
 load() {
   curl -sS --parallel --parallel-max 40 --no-progress-meter \
     -w '%{http_code}\n' -o /dev/null "$site/work?for=5ms&n=[1-$1]" \
@@ -132,7 +132,8 @@ load 400
 [[ $(answers) == 400 ]] || fail "$(answers) answers of 400"
 
 echo "SIGTERM under load: whatever it answers arrives."
-# Eight of them in 5 ms: far more than it can answer before the signal.
+# The server answers eight requests in 5 ms, so it cannot answer all of these
+# before the signal.
 load 20000 &
 client=$!
 until (($(curl -sS "$admin/stats" | sed -n 's/^answered //p') > 450)); do

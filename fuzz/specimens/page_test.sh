@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The page says what the search finds today.
+# Checks that the page matches what the search finds.
 set -euo pipefail
 if ! diff -u "$2" <("$1"); then
   echo "$2 is out of date: run tools/specimens" >&2

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Arguments: the output of a query, the packages of this repository that may be
-# in it, and what may be in it from outside: repositories, or single targets.
+# in it, and the outside repositories or single targets that may be in it.
 set -euo pipefail
 
 labels="$1"
 read -ra packages <<<"$2"
 read -ra outside <<<"$3"
 
-# "@@abseil-cpp~//absl/..." is abseil-cpp's, however Bazel spells it.
+# "@@abseil-cpp~//absl/..." belongs to abseil-cpp, however Bazel spells it.
 allowed="$(
   for package in "${packages[@]}"; do echo "^//${package}[:/]"; done
   for name in "${outside[@]}"; do
@@ -18,7 +18,7 @@ allowed="$(
   done
 )"
 
-# A query that found nothing has asked nothing.
+# Fails if the query has found nothing, since nothing would be checked.
 grep -q "^//${packages[0]}:${packages[0]}$" "$labels"
 
 if grep -vE -f <(echo "$allowed") "$labels"; then

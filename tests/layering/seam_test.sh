@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Arguments: the files of all library packages, except tests. Looks in those
-# outside sync/ and kernel/ for what only these two may name, and in every BUILD
-# for a library made without the macro that checks layers.
+# Arguments: the files of all library packages, except tests. Searches those
+# outside sync/ and kernel/ for names that only these two may use, and every
+# BUILD for a library made without the macro that checks layers.
 set -euo pipefail
 
 names='std::((recursive_|timed_|shared_|recursive_timed_|shared_timed_)?mutex'
@@ -42,6 +42,6 @@ for file in "$@"; do
   esac
 done
 
-# A list of files that came out empty has been searched in vain.
+# Fails if no file was given, since nothing would be checked.
 [[ $sources -gt 0 ]] || { echo "no source was given" && exit 1; }
 exit "$found"

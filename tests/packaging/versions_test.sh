@@ -7,7 +7,7 @@ module="$1"
 setup="$2"
 shift 2
 
-# One bazel_dep a line, as it is in MODULE.bazel.
+# Expects one bazel_dep per line, as in MODULE.bazel.
 in_module="$(
   sed -nE '/dev_dependency/d
     s/^bazel_dep\(name = "([^"]*)", version = "([^"]*)"\)$/\1=\2/p' "$module" |
@@ -19,7 +19,7 @@ diff <(echo "$in_module") <(echo "$in_deps") || {
   exit 1
 }
 
-# What a machine without a registry builds with.
+# The version that a machine without a registry builds with.
 abseil="$(sed -n 's/^readonly abseil_version=//p' "$setup")"
 grep -qxF "abseil-cpp=$abseil" <<<"$in_deps" || {
   echo "tools/setup.sh has Abseil $abseil, bazel/deps.bzl another"

@@ -50,7 +50,7 @@ void Pause(absl::Duration duration) {
 
 const absl::Status kFailed = absl::InternalError("failed to exec #2");
 
-TEST(Scenario, S1_ThreeTasksOfWhichOneFails) {
+TEST(Scenario, ThreeTasksOfWhichOneFails) {
   Simulate(100, [] {
     errgroup::Group group;
     const sync::SteadyTime start = sync::SteadyTime::Now();
@@ -75,7 +75,7 @@ TEST(Scenario, S1_ThreeTasksOfWhichOneFails) {
   });
 }
 
-TEST(Scenario, S2_EachTaskStoresItsResult) {
+TEST(Scenario, EachTaskStoresItsResult) {
   Simulate(100, [] {
     errgroup::Group group;
     std::array<absl::Status, 3> results;
@@ -94,7 +94,7 @@ TEST(Scenario, S2_EachTaskStoresItsResult) {
 }
 
 // With real files and digests it is examples/md5all.
-TEST(Scenario, S3_APipelineThatIsWaitedForTwice) {
+TEST(Scenario, APipelineThatIsWaitedForTwice) {
   Simulate(30, [] {
     errgroup::Group group{Context()};
     channel::Channel<std::string> names(0);
@@ -144,21 +144,21 @@ void SubmitFromMany(errgroup::Group& group, int tasks) {
 }
 
 // There, it hangs in every other run (B-1).
-TEST(Scenario, S4_ManySubmitToABusyGroup) {
+TEST(Scenario, ManySubmitToABusyGroup) {
   Simulate(4, [] {
     errgroup::Group group(errgroup::Gomaxprocs(1));
     SubmitFromMany(group, 10'000);
   });
 }
 
-TEST(Scenario, S5_ManySubmitToABusyGroupThatBlocks) {
+TEST(Scenario, ManySubmitToABusyGroupThatBlocks) {
   Simulate(4, [] {
     errgroup::Group group(Context(), errgroup::WithContextN(1, 1));
     SubmitFromMany(group, 1'000);
   });
 }
 
-TEST(Scenario, S6_AnErrorAmongThreeCountedThings) {
+TEST(Scenario, AnErrorAmongThreeCountedThings) {
   Simulate(200, [] {
     errgroup::WaitGroup group;
     group.Add(3);
@@ -173,7 +173,7 @@ TEST(Scenario, S6_AnErrorAmongThreeCountedThings) {
   });
 }
 
-TEST(Scenario, S7_AThousandTasksTenAtOnce) {
+TEST(Scenario, AThousandTasksTenAtOnce) {
   for (const sizedgroup::WhenFull when_full :
        {sizedgroup::WhenFull::kQueue, sizedgroup::WhenFull::kBlock}) {
     Simulate(4, [when_full] {
@@ -193,7 +193,7 @@ TEST(Scenario, S7_AThousandTasksTenAtOnce) {
   }
 }
 
-TEST(Scenario, S10_ThreeTasksAtTimes) {
+TEST(Scenario, ThreeTasksAtTimes) {
   Simulate(100, [] {
     schedgroup::Group group({}, {.limit = 1});  // they share what they use
     std::string out;
@@ -208,7 +208,7 @@ TEST(Scenario, S10_ThreeTasksAtTimes) {
   });
 }
 
-TEST(Scenario, S11_ABarrierOfTenForFiveRounds) {
+TEST(Scenario, ABarrierOfTenForFiveRounds) {
   Simulate(20, [] {
     int count = 0;
     cyclicbarrier::CyclicBarrier barrier(10, [&count] { ++count; });
@@ -228,7 +228,7 @@ TEST(Scenario, S11_ABarrierOfTenForFiveRounds) {
 }
 
 // The closing exercise: a group that cancels its subtasks.
-TEST(Scenario, S13_AGroupThatCancelsItsSubtasks) {
+TEST(Scenario, AGroupThatCancelsItsSubtasks) {
   Simulate(100, [] {
     errgroup::Group group(Context(), {.limit = 2, .queue = kUnlimited});
     const sync::SteadyTime start = sync::SteadyTime::Now();
