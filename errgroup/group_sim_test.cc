@@ -33,71 +33,22 @@
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::AtEnd;
+using ::cohort::testing::AtOnce;
+using ::cohort::testing::Fail;
 using ::cohort::testing::Gate;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
 using ::cohort::testing::PassAnnounced;
+using ::cohort::testing::Shelf;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
-
-// How many tasks are in their code at once.
-class AtOnce {
- public:
-  explicit AtOnce(int limit) : limit_(limit) {}
-  void Visit() {
-    EXPECT_LE(++now_, limit_);
-    sync::SchedulePoint("visiting");
-    --now_;
-  }
-
- private:
-  const int limit_;
-  sync::Atomic<int> now_ = 0;
-};
-
-// Takes its time: what it is given runs when somebody asks for it, or at the
-// end. Until then a group is left to its waiters.
-class Shelf : public Executor {
- public:
-  Shelf() = default;
-  ~Shelf() override {
-    while (RunOne()) {
-    }
-  }
-
-  void Submit(Task task) override {
-    sync::MutexLock lock(&mutex_);
-    tasks_.push_back(std::move(task));
-  }
-
-  bool RunOne() {
-    Task task;
-    {
-      sync::MutexLock lock(&mutex_);
-      if (tasks_.empty()) return false;
-      task = std::move(tasks_.front());
-      tasks_.erase(tasks_.begin());
-    }
-    WorkerScope scope(this);
-    std::move(task)();
-    return true;
-  }
-
- private:
-  sync::Mutex mutex_;
-  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-};
 
 // Of a group for which somebody has waited.
 void ExpectAccounted(const Group& group) {

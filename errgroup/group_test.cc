@@ -23,20 +23,18 @@
 #include "cohort/group/types.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
 
 static_assert(!std::is_copy_constructible_v<Group>);
 static_assert(!std::is_move_constructible_v<Group>);
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
 
 TEST(GroupTest, AnEmptyGroupEndsWell) {
   Group group;
@@ -551,18 +549,6 @@ TEST(GroupDeathTest, BadInputDiesAndNamesTheCall) {
   EXPECT_DEATH(Group().SetLimit(-2), "SetLimit: limit is -2");
   EXPECT_DEATH(Group().Cancel(absl::OkStatus()), "Cancel: the cause is OK");
   EXPECT_DEATH(Gomaxprocs(0), "errgroup::Gomaxprocs: n");
-}
-
-TEST(GroupDeathTest, DestructionByOneOfItsTasksDies) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(
-      {
-        auto* group = new Group();
-        group->Go([group] { delete group; });
-        group->Wait().IgnoreError();
-        absl::SleepFor(absl::Minutes(1));
-      },
-      "destroyed by one of its own tasks");
 }
 
 }  // namespace

@@ -25,18 +25,16 @@
 #include "cohort/executor/pools.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
 namespace {
 
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
 using ::cohort::testing::WithStackInUse;
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
 
 TEST(Immunity, B01_NoTaskIsLostWhenManySubmitToAFullGroup) {
   constexpr int kThreads = 8;

@@ -23,6 +23,7 @@
 #include "cohort/group/types.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::errgroup {
@@ -30,11 +31,8 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
 
 TEST(LawAccounted, SubmissionSaysWhatHappened) {
   absl::Notification release;
@@ -46,20 +44,6 @@ TEST(LawAccounted, SubmissionSaysWhatHappened) {
   EXPECT_EQ(group.Go([] {}), Admission::kCancelled);
   release.Notify();
   group.Wait().IgnoreError();
-}
-
-TEST(LawAccounted, AParkedSubmissionIsOutstanding) {
-  absl::Notification release;
-  Group group(Options{.limit = 1});
-  group.Go([&release] { release.WaitForNotification(); });
-  std::atomic<bool> ran{false};
-  JoiningThread producer([&] {
-    EXPECT_EQ(group.Go([&ran] { ran = true; }), Admission::kAccepted);
-  });
-  Await([&group] { return group.stats().parked == 1; });
-  JoiningThread releaser([&] { release.Notify(); });
-  EXPECT_EQ(group.Wait(), absl::OkStatus());
-  EXPECT_TRUE(ran);
 }
 
 TEST(LawAccounted, EveryAcceptedTaskIsRunOrSkipped) {
@@ -210,28 +194,6 @@ TEST(LawOrderAtATasksEnd, SiblingsAreCancelledBeforeTheSlotIsFreed) {
   EXPECT_EQ(at_cancel, Admission::kCancelled);
 }
 
-TEST(LawOrderAtATasksEnd, AllSlotsAreFreeWhenWaitReturns) {
-  for (int i = 0; i < 1000; ++i) {
-    Group group(Options{.limit = 1});
-    group.Go([] {});
-    EXPECT_EQ(group.Wait(), absl::OkStatus());
-    EXPECT_EQ(group.TryGo([] {}), Admission::kAccepted);
-  }
-}
-
-TEST(LawFirstError, IsTheFirstToComplete) {
-  Group group;
-  absl::Notification second_failed;
-  group.Go([&second_failed] {
-    second_failed.WaitForNotification();
-    return Fail("completed second");
-  });
-  group.Go([] { return Fail("completed first"); });
-  Await([&group] { return group.stats().failed == 1; });
-  second_failed.Notify();
-  EXPECT_EQ(group.Wait(), Fail("completed first"));
-}
-
 TEST(LawFirstError, AnEchoOfTheCancellationNeverMasksItsCause) {
   CancelScope scope = WithCancel(Context());
   Group group(scope.context(), {.keep_all_errors = true});
@@ -291,55 +253,6 @@ TEST(LawFirstError, ACancelledTaskDoesNotMaskADeadline) {
   EXPECT_EQ(group.Wait().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
-TEST(LawFirstError, AnErrorAfterTheCancellationIsAnError) {
-  CancelScope scope = WithCancel(Context());
-  Group group(scope.context());
-  absl::Notification started;
-  group.Go([&started](const Context& context) {
-    started.Notify();
-    context.AwaitDone();
-    return absl::DataLossError("while cleaning up");
-  });
-  started.WaitForNotification();
-  scope.Cancel(Fail("the cause"));
-  EXPECT_EQ(group.Wait(), absl::DataLossError("while cleaning up"));
-}
-
-TEST(LawFirstError, IsNeverForgotten) {
-  Group group;
-  group.Go([] { return Fail("once"); });
-  EXPECT_EQ(group.Wait(), Fail("once"));
-  group.Go([] {});
-  EXPECT_EQ(group.Wait(), Fail("once"));
-  group.Cancel();
-  EXPECT_EQ(group.Wait(), Fail("once"));
-}
-
-TEST(LawCancellation, AContextDoneOnEntryStartsNothing) {
-  CancelScope scope = WithCancel(Context());
-  scope.Cancel(Fail("before"));
-  Group group(scope.context());
-  EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
-            Admission::kCancelled);
-  EXPECT_EQ(group.Wait(), Fail("before"));
-}
-
-TEST(LawCancellation, AParkedGoWakes) {
-  absl::Notification release;
-  CancelScope scope = WithCancel(Context());
-  Group group(scope.context(), {.limit = 1});
-  group.Go([&release] { release.WaitForNotification(); });
-  JoiningThread producer([&group] {
-    EXPECT_EQ(group.Go([] { ADD_FAILURE() << "must not run"; }),
-              Admission::kCancelled);
-  });
-  Await([&group] { return group.stats().parked == 1; });
-  scope.Cancel(Fail("outside"));
-  producer.Join();  // while the only slot is still taken
-  release.Notify();
-  EXPECT_EQ(group.Wait(), Fail("outside"));
-}
-
 TEST(LawCancellation, AParkedGoWakesAlthoughACallbackAboveIsSlow) {
   CancelScope scope = WithCancel(Context());
   std::optional<Group> group;
@@ -390,15 +303,6 @@ TEST(LawCancellation, QueuedTasksAreSkippedWithTheCause) {
   EXPECT_EQ(group.stats().skipped, 10);
   release.Notify();
   EXPECT_EQ(group.Wait(), Fail("stop"));
-}
-
-TEST(LawCancellation, ARecordedSuccessBeatsALaterCancel) {
-  CancelScope scope = WithCancel(Context());
-  Group group(scope.context());
-  group.Go([] {});
-  Await([&group] { return group.stats().succeeded == 1; });
-  scope.Cancel();
-  EXPECT_EQ(group.Wait(), absl::OkStatus());
 }
 
 // The task that runs ends only when its context does.
@@ -606,18 +510,6 @@ TEST(LawSafeNesting, ATaskOfAGroupThatOutlivesItsMakerIsOutside) {
   EXPECT_EQ(outer.Wait(), absl::OkStatus());
 }
 
-TEST(LawSafeNesting, TheNewTaskIsNotRunInsideTheCall) {
-  Group group(Options{.limit = 1});
-  sync::Mutex mutex;
-  group.Go([&] {
-    sync::MutexLock lock(&mutex);
-    // Were the task run here, it would lock what is locked.
-    EXPECT_EQ(group.Go([&mutex] { sync::MutexLock again(&mutex); }),
-              Admission::kAccepted);
-  });
-  EXPECT_EQ(group.Wait(), absl::OkStatus());
-}
-
 TEST(LawSafeNesting, WaitInsideATaskOfAnotherGroup) {
   for (int threads : {1, 2}) {
     FixedPool pool(threads);
@@ -633,25 +525,6 @@ TEST(LawSafeNesting, WaitInsideATaskOfAnotherGroup) {
     outer.Go([&nest] { return nest(6); });
     EXPECT_EQ(outer.Wait(WaitPolicy::kPark), absl::OkStatus());
   }
-}
-
-TEST(LawSafeNesting, WaitInsideATaskOfTheSameGroup) {
-  FixedPool pool(2);
-  Group group(Context(), {.executor = &pool});
-  std::atomic<int> others{0};
-  absl::Notification submitted;
-  for (int i = 0; i < 3; ++i) {
-    group.Go([&] {
-      submitted.WaitForNotification();
-      EXPECT_EQ(group.Wait(), absl::OkStatus());
-      EXPECT_EQ(others, 5);
-      EXPECT_FALSE(group.context().done());
-    });
-  }
-  for (int i = 0; i < 5; ++i) group.Go([&others] { ++others; });
-  submitted.Notify();
-  EXPECT_EQ(group.Wait(), absl::OkStatus());
-  EXPECT_EQ(group.stats().succeeded, 8);
 }
 
 TEST(LawSafeNesting, ATaskThatWaitsLendsItsSlot) {

@@ -276,28 +276,14 @@ class Model {
   }
 
  private:
-  // What a task captures: tells when the functor is gone.
-  class Token {
-   public:
-    Token(Model* model, Task* task) : model_(model), task_(task) {}
-    Token(Token&& other) noexcept
-        : model_(other.model_), task_(std::exchange(other.task_, nullptr)) {}
-    Token& operator=(Token&&) = delete;
-    ~Token() {
-      if (task_ == nullptr) return;
-      Check(!model_->gone_.Get(), "a functor is gone before its group");
-      model_->CheckStats();
-      task_->destroyed.Set(true);
-    }
+  using Token = fuzz::TaskToken<Model, Task>;
+  friend Token;
 
-    absl::Status Run(const Context& context) {
-      return model_->RunTask(*task_, context);
-    }
-
-   private:
-    Model* model_;
-    Task* task_;
-  };
+  void Gone(Task& task) {
+    Check(!gone_.Get(), "a functor is gone before its group");
+    CheckStats();
+    task.destroyed.Set(true);
+  }
 
   bool RefusesWhenDone() const { return !spec_.options.run_after_cancel; }
 
@@ -319,7 +305,7 @@ class Model {
     task.submitting.Set(true);
     begun_.Add(1);
     auto call = [token = Token(this, &task)](const Context& context) mutable {
-      return token.Run(context);
+      return token(context);
     };
     const Admission admission = helps       ? group_->GoOrHelp(std::move(call))
                                 : may_block ? group_->Go(std::move(call))

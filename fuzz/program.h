@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -38,6 +39,29 @@ class Note {
 
  private:
   std::atomic<T> value_{};
+};
+
+// What a task captures: runs it for its model, and tells the model when the
+// functor is gone. The model has RunTask and Gone, which are called with the
+// task.
+template <class Model, class Task>
+class TaskToken {
+ public:
+  TaskToken(Model* model, Task* task) : model_(model), task_(task) {}
+  TaskToken(TaskToken&& other) noexcept
+      : model_(other.model_), task_(std::exchange(other.task_, nullptr)) {}
+  TaskToken& operator=(TaskToken&&) = delete;
+  ~TaskToken() {
+    if (task_ != nullptr) model_->Gone(*task_);
+  }
+
+  absl::Status operator()(const Context& context) {
+    return model_->RunTask(*task_, context);
+  }
+
+ private:
+  Model* model_;
+  Task* task_;
 };
 
 enum class ParentKind : uint8_t { kNone, kScope, kDeadline, kDoneScope };

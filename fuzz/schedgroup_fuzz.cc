@@ -226,28 +226,15 @@ class Model {
   }
 
  private:
-  // What a task captures: tells when the functor is gone.
-  class Token {
-   public:
-    Token(Model* model, Task* task) : model_(model), task_(task) {}
-    Token(Token&& other) noexcept
-        : model_(other.model_), task_(std::exchange(other.task_, nullptr)) {}
-    Token& operator=(Token&&) = delete;
-    ~Token() {
-      if (task_ == nullptr) return;
-      Check(!model_->gone_.Get(), "a functor is gone before its group");
-      Check(!task_->running.Get(), "a functor is not gone while it runs");
-      model_->CheckStats();  // were a lock held, it would be taken again
-      task_->destroyed.Set(true);
-    }
-    absl::Status operator()(const Context& context) {
-      return model_->RunTask(*task_, context);
-    }
+  using Token = fuzz::TaskToken<Model, Task>;
+  friend Token;
 
-   private:
-    Model* model_;
-    Task* task_;
-  };
+  void Gone(Task& task) {
+    Check(!gone_.Get(), "a functor is gone before its group");
+    Check(!task.running.Get(), "a functor is not gone while it runs");
+    CheckStats();  // were a lock held, it would be taken again
+    task.destroyed.Set(true);
+  }
 
   // The same for a task that says whether it is to be repeated.
   class Repeated {

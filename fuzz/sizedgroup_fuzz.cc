@@ -220,26 +220,13 @@ class Model {
   }
 
  private:
-  // What a task captures: tells when the functor is gone.
-  class Token {
-   public:
-    Token(Model* model, Task* task) : model_(model), task_(task) {}
-    Token(Token&& other) noexcept
-        : model_(other.model_), task_(std::exchange(other.task_, nullptr)) {}
-    Token& operator=(Token&&) = delete;
-    ~Token() {
-      if (task_ == nullptr) return;
-      Check(!model_->gone_.Get(), "a functor is gone before its group");
-      task_->destroyed.Set(true);
-    }
-    absl::Status operator()(const Context& context) {
-      return model_->RunTask(*task_, context);
-    }
+  using Token = fuzz::TaskToken<Model, Task>;
+  friend Token;
 
-   private:
-    Model* model_;
-    Task* task_;
-  };
+  void Gone(Task& task) {
+    Check(!gone_.Get(), "a functor is gone before its group");
+    task.destroyed.Set(true);
+  }
 
   Admission Go(Task& task, Task* second) {
     if (sized_ != nullptr) return sized_->Go(Token(this, &task));

@@ -49,14 +49,17 @@
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::laws {
 
 using testing::AtEnd;
 using testing::Await;
+using testing::Fail;
 using testing::Gate;
 using testing::JoiningThread;
+using testing::MustNotRun;
 using testing::OnSchedules;
 using testing::PassAnnounced;
 
@@ -69,12 +72,6 @@ struct Setup {
 
 // What Go does while the group is full.
 enum class WhenFull { kBlock, kQueue, kRefuse };
-
-inline absl::Status Fail(const char* text) {
-  return absl::InvalidArgumentError(text);
-}
-
-inline void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
 // Runs `body` on schedules, with a pool that has a thread for each task, and
 // with one that has two threads.

@@ -28,23 +28,20 @@
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::schedgroup {
 namespace {
 
 using ::cohort::testing::AtEnd;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
 using sync::SteadyTime;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr absl::Duration kNever = absl::InfiniteDuration();
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
 void Explore(int schedules, absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = schedules}, body);

@@ -28,6 +28,7 @@
 #include "cohort/group/types.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::schedgroup {
@@ -35,19 +36,15 @@ namespace {
 
 using ::cohort::testing::AtEnd;
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
 
 constexpr absl::Duration kNever = absl::Hours(1);
 
 static_assert(!std::is_copy_constructible_v<Group>);
 static_assert(!std::is_move_constructible_v<Group>);
 static_assert(std::is_copy_constructible_v<TaskId>);
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
 TEST(GroupTest, AnEmptyGroupEndsWell) {
   Group group;
@@ -263,15 +260,6 @@ TEST(GroupTest, ACancelledParentSkipsWhatHasNotStarted) {
   EXPECT_EQ(group.stats().skipped, 10);
   group.Delay(absl::ZeroDuration(), MustNotRun);
   EXPECT_EQ(group.stats().refused, 1);
-  EXPECT_EQ(group.Wait(), Fail("outside"));
-}
-
-TEST(GroupTest, ADoneParentRefuses) {
-  CancelScope scope = WithCancel(Context());
-  scope.Cancel(Fail("outside"));
-  Group group(scope.context());
-  const TaskId id = group.Delay(absl::ZeroDuration(), MustNotRun);
-  EXPECT_EQ(group.Cancel(id), CancelResult::kFinished);
   EXPECT_EQ(group.Wait(), Fail("outside"));
 }
 
@@ -924,17 +912,6 @@ TEST(GroupDeathTest, AnotherGroupsIdDies) {
   EXPECT_DEATH(group.CancelAndWait(id), "CancelAndWait: the task is another");
   EXPECT_DEATH(group.CancelAndWaitUntil(id, absl::Now()),
                "CancelAndWaitUntil: the task is another group's");
-}
-
-TEST(GroupDeathTest, DestructionByOneOfItsTasksDies) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(
-      {
-        auto* group = new Group();
-        group->Delay(absl::ZeroDuration(), [group] { delete group; });
-        group->Wait().IgnoreError();
-      },
-      "destroyed by one of its own tasks");
 }
 
 TEST(GroupDeathTest, WaitingInAFunctorThatIsSkippedDiesWhoeverElseSkips) {

@@ -17,32 +17,19 @@
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::semaphore {
 namespace {
 
+using ::cohort::testing::AtOnce;
 using ::cohort::testing::Await;
 using ::cohort::testing::JoiningThread;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
 
 absl::Status Cause() { return absl::AbortedError("the test says so"); }
-
-// How many permits are out at once.
-class AtOnce {
- public:
-  explicit AtOnce(int64_t most) : most_(most) {}
-  void Visit(int64_t n) {
-    EXPECT_LE(now_ += n, most_);
-    sync::SchedulePoint("visiting");
-    now_ -= n;
-  }
-
- private:
-  const int64_t most_;
-  sync::Atomic<int64_t> now_ = 0;
-};
 
 void ExpectUnused(const Weighted& semaphore) {
   EXPECT_EQ(semaphore.in_use(), 0);

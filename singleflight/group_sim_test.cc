@@ -28,6 +28,7 @@
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::singleflight {
@@ -35,6 +36,7 @@ namespace {
 
 using ::cohort::testing::Await;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::Shelf;
 
 using Numbers = Group<int, int>;
 
@@ -51,28 +53,6 @@ void ExploreAll(absl::FunctionRef<void()> body) {
   options.processors = 1;
   sim::ExploreAll(options, body);
 }
-
-// Runs nothing until the end.
-class Shelf : public Executor {
- public:
-  void RunAll() {
-    std::vector<Task> tasks;
-    {
-      sync::MutexLock lock(&mutex_);
-      tasks.swap(tasks_);
-    }
-    WorkerScope scope(this);
-    for (Task& task : tasks) std::move(task)();
-  }
-  void Submit(Task task) override {
-    sync::MutexLock lock(&mutex_);
-    tasks_.push_back(std::move(task));
-  }
-
- private:
-  sync::Mutex mutex_;
-  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-};
 
 // Work that is alone, and whose results are told apart.
 class Work {

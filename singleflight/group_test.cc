@@ -26,6 +26,7 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::singleflight {
@@ -33,6 +34,7 @@ namespace {
 
 using ::cohort::testing::Await;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::Shelf;
 
 using Numbers = Group<std::string, int>;
 
@@ -473,18 +475,6 @@ TEST(GroupTest, ACancelAfterTheEndTakesNothingAway) {
   EXPECT_EQ(*call.Wait(), 7);
   EXPECT_EQ(**call.Poll(), 7);
 }
-
-// Keeps its tasks until it is told to run them.
-class Shelf : public Executor {
- public:
-  void Submit(Task task) override { tasks_.push_back(std::move(task)); }
-  void RunAll() {
-    for (Task& task : std::exchange(tasks_, {})) std::move(task)();
-  }
-
- private:
-  std::vector<Task> tasks_;
-};
 
 // Also where the executor comes before what the end of the context calls.
 TEST(GroupTest, WhatAllHaveLeftDoesNotStart) {

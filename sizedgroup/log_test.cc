@@ -12,14 +12,13 @@
 #include "cohort/context/context.h"
 #include "cohort/sizedgroup/sized_group.h"
 #include "cohort/sizedgroup/wait_group.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::sizedgroup {
 namespace {
 
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
+using ::cohort::testing::Fail;
 
 // What the log has been told of groups.
 class Log final : public absl::LogSink {

@@ -25,53 +25,19 @@
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
 #include "cohort/sync/thread.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::sizedgroup {
 namespace {
 
+using ::cohort::testing::AtOnce;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
+using ::cohort::testing::Shelf;
 
 constexpr absl::Duration kMoment = absl::Milliseconds(1);
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
-
-// Runs nothing by itself, so that a group is left to its waiters.
-class Shelf : public Executor {
- public:
-  Shelf() = default;
-  ~Shelf() override {
-    WorkerScope scope(this);
-    for (Task& task : tasks_) std::move(task)();
-  }
-  void Submit(Task task) override {
-    sync::MutexLock lock(&mutex_);
-    tasks_.push_back(std::move(task));
-  }
-
- private:
-  sync::Mutex mutex_;
-  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-};
-
-// How many tasks are in their code at once.
-class AtOnce {
- public:
-  explicit AtOnce(int limit) : limit_(limit) {}
-  void Visit() {
-    EXPECT_LE(++now_, limit_);
-    sync::SchedulePoint("visiting");
-    --now_;
-  }
-
- private:
-  const int limit_;
-  sync::Atomic<int> now_ = 0;
-};
 
 // Of a group for which somebody has waited.
 template <class Group>
@@ -172,45 +138,6 @@ TEST(SizedGroupSimTest, ErrorsAreInTheOrderInWhichTheyCame) {
                           ? Fail("2 error(s) occurred: [0] {a}, [1] {b}")
                           : Fail("2 error(s) occurred: [0] {b}, [1] {a}"));
   });
-}
-
-TEST(SizedGroupSimTest, B15_WaitNeverReturnsBeforeABlockedGo) {
-  sim::Explore({.schedules = 3000}, [] {
-    SizedGroup group(1, {.when_full = WhenFull::kBlock});
-    sync::RaceChecked<bool> ran(false);
-    group.Go([] {});
-    JoiningThread producer([&] { group.Go([&] { ran.Write() = true; }); });
-    const Stats before = group.stats();
-    group.Wait();
-    if (before.accepted + before.parked == 2) {
-      EXPECT_TRUE(ran.Read());
-    }
-    producer.Join();
-    group.Wait();
-    EXPECT_TRUE(ran.Read());
-  });
-}
-
-TEST(SizedGroupSimTest, B17_ATaskSubmitsToItsOwnFullGroup) {
-  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
-    sim::Explore({.schedules = 1500}, [when_full] {
-      SizedGroup group(1, {.when_full = when_full});
-      sync::RaceChecked<int> ran(0);
-      sync::Mutex mutex;
-      group.Go([&] {
-        sync::MutexLock lock(&mutex);
-        for (int i = 0; i < 2; ++i) {
-          EXPECT_EQ(group.Go([&] {
-            sync::MutexLock again(&mutex);
-            ++ran.Write();
-          }),
-                    Admission::kAccepted);
-        }
-      });
-      group.Wait();
-      EXPECT_EQ(ran.Read(), 2);
-    });
-  }
 }
 
 // No Go comes after the cancellation, and it is told all the same: if, and only
@@ -344,20 +271,6 @@ TEST(SizedGroupSimTest, B06_TheDestructorSkipsWhatWaits) {
 }
 
 #ifdef ABSL_HAVE_EXCEPTIONS
-
-TEST(SizedGroupSimTest, B34_AnExceptionFreesItsSlot) {
-  for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
-    sim::Explore({.schedules = 1500}, [when_full] {
-      ErrSizedGroup group(1, {.when_full = when_full});
-      sync::RaceChecked<int> ran(0);
-      group.Go([] { throw std::runtime_error("A"); });
-      group.Go([&] { ++ran.Write(); });
-      EXPECT_TRUE(
-          absl::StrContains(group.Wait().message(), "runtime_error: A"));
-      EXPECT_EQ(ran.Read(), 1);
-    });
-  }
-}
 
 #endif  // ABSL_HAVE_EXCEPTIONS
 

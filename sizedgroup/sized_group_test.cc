@@ -27,22 +27,19 @@
 #include "cohort/group/types.h"
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
 
 static_assert(!std::is_copy_constructible_v<SizedGroup>);
 static_assert(!std::is_move_constructible_v<ErrSizedGroup>);
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
 TEST(SizedGroupTest, RunsEveryTask) {
   for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
@@ -177,8 +174,7 @@ TEST(ErrSizedGroupTest, EqualErrorsAreAllListed) {
 }
 
 TEST(SizedGroupTest, RefusingSaysWhatItRefuses) {
-  SizedGroup group(2,
-                   {.when_full = WhenFull::kRefuse});
+  SizedGroup group(2, {.when_full = WhenFull::kRefuse});
   absl::Notification hold;
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(group.Go([&] { hold.WaitForNotification(); }),
@@ -484,20 +480,6 @@ TEST(SizedGroupImmunity, B06_NothingOutlivesAGroupThatNobodyWaitedFor) {
   }
 }
 
-TEST(SizedGroupImmunity, B15_WaitNeverReturnsBeforeABlockedGo) {
-  for (int round = 0; round < 100; ++round) {
-    SizedGroup group(1, {.when_full = WhenFull::kBlock});
-    absl::Notification parked;
-    std::atomic<bool> ran = false;
-    group.Go([&] { parked.WaitForNotification(); });
-    JoiningThread producer([&] { group.Go([&] { ran = true; }); });
-    Await([&] { return group.stats().parked == 1; });
-    JoiningThread releaser([&] { parked.Notify(); });
-    group.Wait();
-    ASSERT_TRUE(ran);
-  }
-}
-
 TEST(SizedGroupImmunity, B17_NestedGoInAFullGroup) {
   for (const WhenFull when_full : {WhenFull::kQueue, WhenFull::kBlock}) {
     ErrSizedGroup group(1, {.when_full = when_full});
@@ -612,17 +594,6 @@ TEST(SizedGroupDeathTest, B13_BadInputDiesAndNamesTheCall) {
                "sizedgroup::ErrSizedGroup 'mine'::Go: null task");
   EXPECT_DEATH(ErrSizedGroup(1).Cancel(absl::OkStatus()),
                "sizedgroup::ErrSizedGroup::Cancel: the cause is OK");
-}
-
-TEST(SizedGroupDeathTest, DestructionByOneOfItsTasksDies) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(
-      {
-        auto* group = new SizedGroup(1);
-        group->Go([group] { delete group; });
-        group->Wait();
-      },
-      "destroyed by one of its own tasks");
 }
 
 }  // namespace

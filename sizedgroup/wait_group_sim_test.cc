@@ -17,19 +17,16 @@
 #include "cohort/sync/mutex.h"
 #include "cohort/sync/race_checked.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
+using ::cohort::testing::MustNotRun;
 
 TEST(WaitGroupSimTest, WaitSeesWhatFunctionsAndHoldersOfSlotsDid) {
   sim::Explore({.schedules = 3000}, [] {
@@ -65,37 +62,6 @@ TEST(WaitGroupSimTest, FunctionsAndSlotsShareTheBound) {
     }
     group.Wait();
     EXPECT_EQ(group.stats().succeeded, 3);
-  });
-}
-
-TEST(WaitGroupSimTest, B15_WaitNeverReturnsBeforeABlockedAdd) {
-  sim::Explore({.schedules = 3000}, [] {
-    WaitGroup group(1);
-    sync::RaceChecked<bool> ran(false);
-    Slot slot = group.BlockAdd();
-    JoiningThread producer([&] { group.Add([&] { ran.Write() = true; }); });
-    const bool parked = group.stats().parked == 1;
-    slot = Slot();
-    group.Wait();
-    if (parked) {
-      EXPECT_TRUE(ran.Read());
-    }
-    producer.Join();
-    group.Wait();
-    EXPECT_TRUE(ran.Read());
-  });
-}
-
-TEST(WaitGroupSimTest, B17_AFunctionAddsToItsOwnFullGroup) {
-  sim::Explore({.schedules = 3000}, [] {
-    WaitGroup group(1);
-    sync::Atomic<int> ran = 0;
-    group.Add([&] {
-      const Slot slot = group.BlockAdd();
-      group.Add([&] { ++ran; }, [&] { ++ran; });
-    });
-    group.Wait();
-    EXPECT_EQ(ran, 2);
   });
 }
 
@@ -186,22 +152,6 @@ TEST(ErrorGroupSimTest, B21_TheCauseIsNotHiddenByWhatItCauses) {
         [] { return Fail("cause"); });
     EXPECT_EQ(group.Wait(), Fail("cause"));
     EXPECT_EQ(group.context().cause(), Fail("cause"));
-  });
-}
-
-TEST(ErrorGroupSimTest, B18_ABlockedAddIsReleasedByCancellation) {
-  sim::Explore({.schedules = 3000}, [] {
-    CancelScope scope = WithCancel(Context());
-    ErrorGroup group(scope.context(), 1);
-    CancelScope release = WithCancel(Context());
-    group.Add([&] { release.context().AwaitDone(); });
-    JoiningThread adder([&] {
-      EXPECT_EQ(group.Add(MustNotRun, MustNotRun), Admission::kCancelled);
-    });
-    scope.Cancel(Fail("outside"));
-    adder.Join();
-    release.Cancel();
-    EXPECT_EQ(group.Wait(), Fail("outside"));
   });
 }
 

@@ -20,23 +20,20 @@
 #include "cohort/context/context.h"
 #include "cohort/group/types.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::sizedgroup {
 namespace {
 
 using ::cohort::testing::Await;
+using ::cohort::testing::Fail;
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
 
 static_assert(!std::is_copy_constructible_v<Slot>);
 static_assert(std::is_nothrow_move_constructible_v<Slot>);
 static_assert(std::is_nothrow_move_assignable_v<Slot>);
-
-absl::Status Fail(const std::string& text) {
-  return absl::InvalidArgumentError(text);
-}
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
 TEST(WaitGroupTest, CountsFunctionsAndSlots) {
   WaitGroup group(2);
@@ -231,14 +228,6 @@ TEST(WaitGroupTest, TheDestructorAnswersWhoIsBlocked) {
 
 #ifdef ABSL_HAVE_EXCEPTIONS
 
-TEST(WaitGroupTest, AnExceptionFreesItsSlot) {
-  WaitGroup group(1);
-  bool ran = false;
-  group.Add([] { throw std::runtime_error("A"); }, [&] { ran = true; });
-  group.Wait();
-  EXPECT_TRUE(ran);
-}
-
 TEST(ErrorGroupTest, AnExceptionIsAnError) {
   ErrorGroup group(Context(), 1);
   group.Add([] { throw std::runtime_error("A"); });
@@ -246,30 +235,6 @@ TEST(ErrorGroupTest, AnExceptionIsAnError) {
 }
 
 #endif  // ABSL_HAVE_EXCEPTIONS
-
-TEST(WaitGroupImmunity, B15_WaitNeverReturnsBeforeABlockedAdd) {
-  for (int round = 0; round < 100; ++round) {
-    WaitGroup group(1);
-    absl::Notification release;
-    std::atomic<bool> ran = false;
-    group.Add([&] { release.WaitForNotification(); });
-    JoiningThread adder([&] { group.Add([&] { ran = true; }); });
-    Await([&] { return group.stats().parked == 1; });
-    JoiningThread releaser([&] { release.Notify(); });
-    group.Wait();
-    ASSERT_TRUE(ran);
-  }
-}
-
-TEST(WaitGroupImmunity, B17_NestedAddInAFullGroup) {
-  WaitGroup group(1);
-  std::atomic<int> ran = 0;
-  group.Add([&] {
-    EXPECT_EQ(group.Add([&] { ++ran; }, [&] { ++ran; }), Admission::kAccepted);
-  });
-  group.Wait();
-  EXPECT_EQ(ran, 2);
-}
 
 TEST(WaitGroupImmunity, B42_PendingCountIsExactWithAndWithoutABound) {
   for (const int size : {2, 0}) {
@@ -334,37 +299,6 @@ TEST(ErrorGroupImmunity, B19_WhatIsLeftAfterAnErrorIsSkipped) {
   EXPECT_EQ(group.Wait(), Fail("a"));
   EXPECT_EQ(group.context().cause(), Fail("a"));
   EXPECT_EQ(group.stats().refused, 2);
-}
-
-TEST(ErrorGroupTest, ABlockedAddIsReleasedByCancellation) {
-  CancelScope scope = WithCancel(Context());
-  ErrorGroup group(scope.context(), 1);
-  absl::Notification release;
-  group.Add([&] { release.WaitForNotification(); });
-  JoiningThread adder(
-      [&] { EXPECT_EQ(group.Add(MustNotRun), Admission::kCancelled); });
-  Await([&] { return group.stats().parked == 1; });
-  scope.Cancel(Fail("outside"));
-  adder.Join();
-  release.Notify();
-  EXPECT_EQ(group.Wait(), Fail("outside"));
-}
-
-TEST(ErrorGroupTest, ADoneContextRefusesEverything) {
-  CancelScope scope = WithCancel(Context());
-  scope.Cancel(Fail("outside"));
-  ErrorGroup group(scope.context(), 1);
-  EXPECT_EQ(group.Add(MustNotRun, MustNotRun), Admission::kCancelled);
-  EXPECT_EQ(group.Wait(), Fail("outside"));
-}
-
-TEST(WaitGroupDeathTest, B13_ANullFunctionDies) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(WaitGroup(1).Add(std::function<void()>()),
-               "sizedgroup::WaitGroup::Add: null task");
-  EXPECT_DEATH(
-      ErrorGroup(Context(), 1).Add(static_cast<absl::Status (*)()>(nullptr)),
-      "sizedgroup::ErrorGroup::Add: null task");
 }
 
 }  // namespace

@@ -15,18 +15,18 @@
 #include "cohort/sync/atomic.h"
 #include "cohort/sync/clock.h"
 #include "cohort/sync/test_util.h"
+#include "cohort/task/test_util.h"
 #include "gtest/gtest.h"
 
 namespace cohort::schedgroup {
 namespace {
 
 using ::cohort::testing::JoiningThread;
+using ::cohort::testing::MustNotRun;
 
 void Simulate(absl::FunctionRef<void()> body) {
   sim::Explore({.schedules = 200, .time = sim::Time::kQuiescent}, body);
 }
-
-void MustNotRun() { ADD_FAILURE() << "must not run"; }
 
 // There, give or take 100 ms.
 TEST(Schedgroup, TestGroupScheduling) {
