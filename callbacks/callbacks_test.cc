@@ -608,7 +608,7 @@ TEST(CallbacksTest, AnExceptionOfAValueIsOneToo) {
     Explosive(Explosive&&) { throw std::runtime_error("moved"); }
   };
   const auto [value] = All(Context(), []() -> absl::StatusOr<Explosive> {
-    return absl::StatusOr<Explosive>(absl::in_place);
+    return absl::StatusOr<Explosive>(std::in_place);
   });
   EXPECT_EQ(value.status(),
             absl::InternalError("callbacks::All: function 0 threw "

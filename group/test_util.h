@@ -118,7 +118,7 @@ using ValueCases =
 // Functions that return such a value, or fail.
 template <class T>
 absl::StatusOr<T> Succeed() {
-  return absl::StatusOr<T>(absl::in_place, ValueCase<T>::Make());
+  return absl::StatusOr<T>(std::in_place, ValueCase<T>::Make());
 }
 inline absl::Status Failed() { return absl::NotFoundError("no value"); }
 template <class T>

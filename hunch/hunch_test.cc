@@ -217,7 +217,7 @@ TYPED_TEST(ValueTypesTest, AFailureAndAValueStayWhatTheyAre) {
   EXPECT_TRUE(absl::IsNotFound(Retry(Context(), 1, &Fail<T>).status()));
 
   const auto pass = [](T value) -> absl::StatusOr<T> {
-    return absl::StatusOr<T>(absl::in_place, std::move(value));
+    return absl::StatusOr<T>(std::in_place, std::move(value));
   };
   const absl::StatusOr<T> flown = Waterfall(Context(), &Succeed<T>, pass, pass);
   EXPECT_TRUE(flown.ok() && is(*flown));

@@ -162,7 +162,7 @@ absl::Status CallInto(Place& place, F&& call, const Context& context,
 template <class T>
 absl::StatusOr<T> ResultOf(const absl::Status& status, Slot<T>& slot) {
   if (!status.ok()) return absl::StatusOr<T>(status);
-  return absl::StatusOr<T>(absl::in_place, *std::move(slot));
+  return absl::StatusOr<T>(std::in_place, *std::move(slot));
 }
 
 // Converts a callable with a value to a task; null for a callable that is null.

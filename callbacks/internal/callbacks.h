@@ -78,7 +78,7 @@ absl::StatusOr<T> Race(const Context& context, const char* caller,
                                                  .limit = options.limit},
                                                 std::move(values.tasks));
   if (result.decision == Decision::kSuccess) {
-    return absl::StatusOr<T>(absl::in_place,
+    return absl::StatusOr<T>(std::in_place,
                              values.Take(result.ended.back().index));
   }
   if (!result.cause.ok()) return absl::StatusOr<T>(result.cause);

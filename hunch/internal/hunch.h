@@ -78,7 +78,7 @@ absl::StatusOr<std::tuple<ValueTaskResult<F>...>> All(
   return std::apply(
       [](auto&... slot) {
         return absl::StatusOr<std::tuple<ValueTaskResult<F>...>>(
-            absl::in_place, *std::move(*slot)...);
+            std::in_place, *std::move(*slot)...);
       },
       values.slots);
 }
@@ -91,7 +91,7 @@ auto ValuesIn(Slots& slots, SlotOf slot_of) {
   std::vector<T> values;
   values.reserve(slots.size());
   for (auto& slot : slots) values.push_back(*std::move(slot_of(slot)));
-  return absl::StatusOr<std::vector<T>>(absl::in_place, std::move(values));
+  return absl::StatusOr<std::vector<T>>(std::in_place, std::move(values));
 }
 
 template <class T>
