@@ -1,4 +1,4 @@
-// Runs functions that return values concurrently: all of them, the first to
+// Concurrently runs functions that yield values: all of them, the first to
 // succeed, one retried until it succeeds, or one for each element of a range.
 //
 //   auto [user, orders] = cohort::callbacks::All(
@@ -15,15 +15,16 @@
 // The functions are callables of the forms listed at ValueTask.
 //
 // Blocks?         Every call here does, until all its functions have ended; it
-//                 runs some of them on the calling thread. The exception is
-//                 RaceDetached, hence its name.
+//                 runs some of them on the calling thread. RaceDetached returns
+//                 at the first success, the last failure, or the end of the
+//                 context.
 // Cancellation?   A function that has not started when the context is done is
 //                 not called, and its result is the cause. A running function
 //                 learns of it through the context that it is given. If the
 //                 context is done already, no function starts.
 // Order?          All start at once, in no particular order; with a limit, they
-//                 start in the order of the arguments, as others end. Results
-//                 are in the order of the arguments too.
+//                 start in the order of the arguments, each when another has
+//                 ended. Results are in the order of the arguments too.
 // On error?       Each function says. An exception that leaves a function is
 //                 its error: kInternal, with type and what(). If the call
 //                 itself runs out of memory it throws std::bad_alloc: functions
@@ -40,9 +41,9 @@
 //
 // From vardius/gollback. What differs: results are typed; All and Race end when
 // their functions have ended (there, losers are left running); Race's error
-// lists all errors; a success is never discarded for a context that ends at the
-// same time (except by RaceDetached); Retry pauses between attempts and keeps
-// the last error. Limits, and Map, come from sourcegraph/conc.
+// lists all errors; a success is never discarded because the context ends at
+// the same time (except by RaceDetached); Retry pauses between attempts and
+// keeps the last error. Limits, and Map, come from sourcegraph/conc.
 
 #ifndef COHORT_CALLBACKS_CALLBACKS_H_
 #define COHORT_CALLBACKS_CALLBACKS_H_

@@ -6,7 +6,9 @@
 //     for (Url& url : values) Fetch(context, url);
 //     return values.status();
 //   });
-//   while (...) urls.Send(context, NextUrl());
+//   while (...) {
+//     if (!urls.Send(context, NextUrl()).ok()) break;
+//   }
 //   urls.Close();
 //
 // select.h waits for several channels at once; pipeline.h has the stages that
@@ -45,10 +47,10 @@ class Values;
 //                 it with a BlockingScope.
 // Cancellation?   Methods that block take a context, and return its cause once
 //                 it is done. If a value has been taken, it has been sent,
-//                 whatever happens to the context at that moment. A context
-//                 that is done sends and receives nothing: after a Cancel has
-//                 returned, no later send, receive or Close satisfies a call
-//                 that waits with that context.
+//                 whatever happens to the context at that moment. A call whose
+//                 context is done sends and receives nothing: after a Cancel
+//                 has returned, no later send, receive or Close satisfies a
+//                 call that waits with that context.
 // Order?          Values are received in the order in which they were sent.
 //                 Blocked calls are served in order of arrival, and before any
 //                 later call.

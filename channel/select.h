@@ -37,8 +37,9 @@ namespace internal {
 struct SelectAccess;
 }  // namespace internal
 
-// The cases of a Select: made in the call, and used once. The channel of a case
-// may be null: the case is then never ready, as with Go's nil channels.
+// The cases of a Select are made in the call, and each is used once. The
+// channel of a case may be null: the case is then never ready, as with Go's nil
+// channels.
 //
 // A handle of ends.h may be passed instead of a channel; the handle must then
 // outlive the Select.

@@ -10,7 +10,7 @@
 //       cohort::WithTimeout(parent, absl::Seconds(5));
 //   Fetch(scope.context());  // returns early if parent or scope ends
 //
-// Use a Context instead of std::stop_token where deadlines, reasons or values
+// Use a Context instead of std::stop_token where deadlines, causes or values
 // are needed; the two convert into each other (WithStopToken, stop_token()).
 //
 // From Go's `context`, with these differences: there is always a cause (Go:
@@ -21,13 +21,13 @@
 //
 // Time. Every deadline is measured on the steady clock, from the call that set
 // it, and compared on that clock with the deadlines of its parents: no change
-// of the wall clock makes one early or late. (Go does the same: its deadlines
-// carry a monotonic reading.) At its deadline a context is done and its waiters
-// are woken, whatever the executors do and however many threads the system
-// refuses: the timers' own thread ends the context, and every thread that waits
-// for a context, in any call of this library, also keeps the deadline itself.
-// Only callbacks and stop tokens, which run user code, need an executor's
-// thread; they run ahead of its queued tasks.
+// of the wall clock makes a deadline early or late. (Go does the same: its
+// deadlines carry a monotonic reading.) At its deadline a context is done and
+// its waiters are woken, whatever the executors do and however many threads the
+// system refuses: the timers' own thread ends the context, and every thread
+// that waits for a context, in any call of this library, also keeps the
+// deadline itself. Only callbacks and stop tokens, which run user code, need an
+// executor's thread; they run ahead of its queued tasks.
 
 #ifndef COHORT_CONTEXT_CONTEXT_H_
 #define COHORT_CONTEXT_CONTEXT_H_
@@ -63,9 +63,10 @@ class CancelScope;
 // Destruction     Unregisters the callback if it has not started. If it is
 //                 running on another thread, blocks until it has returned
 //                 (announced with a BlockingScope); if it is running on this
-//                 very thread, does not wait. After that the callback never
-//                 runs, and its functor is destroyed. So do not hold a lock
-//                 here that the callback takes.
+//                 very thread, does not wait. Afterwards the callback never
+//                 starts, and its functor is destroyed. Since it may block, the
+//                 destroying thread must not hold a lock that the callback
+//                 takes.
 class [[nodiscard]] DoneCallback {
  public:
   DoneCallback() = default;

@@ -49,14 +49,15 @@ concept BarrierAction = std::invocable<F&> &&
 //                 ended; it announces it with a BlockingScope. No other method
 //                 does.
 // Cancellation?   If a waiting party's context ends, it returns at once and the
-//                 round is broken, even while another party runs the action. A
-//                 Cancel that has returned is final: no arrival and no end of
-//                 an action after it lets that party through, and if the action
-//                 has not begun, it does not run for that round. The party that
-//                 runs the action finishes it first, whatever its context, and
-//                 is then released with the others. A caller whose context is
-//                 already done, or ends while it waits for the previous round's
-//                 action, has not arrived, and breaks nothing.
+//                 round is broken, even while another party runs the action.
+//                 After a Cancel has returned, that party gets no index,
+//                 whether the last party arrives later or the action ends
+//                 later; an action that has not begun does not run for that
+//                 round. The party that runs the action finishes it first,
+//                 whatever its context, and is then released with the others. A
+//                 caller whose context is already done, or ends while it waits
+//                 for the previous round's action, has not arrived, and breaks
+//                 nothing.
 // Order?          Parties leave in any order. A thread that calls Await while
 //                 the action runs joins the next round, and waits for it to
 //                 begin.

@@ -1,5 +1,5 @@
-// An error group: tasks that run concurrently; the first error cancels the
-// rest.
+// An error group: tasks that run concurrently; with a parent context, the first
+// error cancels the rest.
 //
 //   cohort::errgroup::Group group(context, {.limit = 8});
 //   for (const Url& url : urls) {
@@ -35,9 +35,9 @@ struct Options {
   // SetLimit raises it.
   int limit = kUnlimited;
 
-  // How many accepted tasks may wait for a slot: a task beyond limit + queue is
-  // not accepted until there is a place for it. kUnlimited: Go never blocks,
-  // and a waiting task costs no thread.
+  // How many accepted tasks may wait for a slot: for a task beyond limit +
+  // queue, Go blocks until there is a place. kUnlimited: Go never blocks, and a
+  // waiting task costs no thread.
   int queue = 0;
 
   // Whether the first error cancels the group. Only for a group with a parent
@@ -46,8 +46,8 @@ struct Options {
 
   // Go's behaviour: cancellation is only a message to tasks. Every task that is
   // submitted runs, whether or not the context is done, and a blocked Go waits
-  // for its slot. (With the limit 0, the destructor skips the tasks that this
-  // keeps from starting: nobody can raise the limit any more.)
+  // for its slot. (If the limit is 0, the destructor skips the queued tasks: no
+  // caller can raise the limit any more.)
   bool run_after_cancel = false;
 
   // errors() holds the first kMaxErrors errors rather than the first one.

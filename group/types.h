@@ -13,8 +13,8 @@
 namespace cohort {
 
 // No bound, for any parameter that is a size. A negative size is a contract
-// violation, except in types that document another meaning, taken over from
-// their original.
+// violation, except in types that document another meaning, as their
+// originals do.
 inline constexpr int kUnlimited = std::numeric_limits<int>::max();
 
 // How a call runs its functions.
@@ -37,13 +37,13 @@ enum class Admission {
 enum class Exceptions {
   // An exception becomes an error of the group: kInternal, with its type and
   // what(). exception() returns the original. The group goes on as after any
-  // error. So does it if a task ends its thread (pthread_exit): that is an
-  // error of code kInternal too. Such a task may run on the thread of a Wait
-  // that helps (WaitPolicy::kHelp): that thread then ends, and its Wait never
-  // returns, since a thread cannot be kept from ending. The group stays usable
-  // for all other threads, and Wait(WaitPolicy::kPark) always returns. In a
-  // build without exceptions no task may end its thread: no destructor runs
-  // then, and its group waits for it forever.
+  // error. The group also goes on if a task ends its thread (pthread_exit):
+  // that is an error of code kInternal too. Such a task may run on the thread
+  // of a Wait that helps (WaitPolicy::kHelp): that thread then ends, and its
+  // Wait never returns, since a thread cannot be kept from ending. The group
+  // stays usable for all other threads, and Wait(WaitPolicy::kPark) always
+  // returns. In a build without exceptions no task may end its thread: no
+  // destructor runs then, and its group waits for it forever.
   kCapture,
   // An exception terminates the process where it was thrown, so that the core
   // dump shows the throw. Nobody up the stack can catch it. Ending the thread

@@ -1,4 +1,4 @@
-// Runs functions that return values concurrently or one after the other, or one
+// Runs functions that yield values, concurrently or one after the other, or one
 // function for each element of a range; the first error cancels the rest.
 //
 //   absl::StatusOr<std::vector<cohort::hunch::IndexedValue<Quote>>> quotes =
@@ -15,16 +15,16 @@
 // passed as arguments or as a range.
 //
 // Blocks?         Every call here does, until all its functions have ended; it
-//                 runs some of them on the calling thread. The exception is
-//                 TakeDetached, hence its name.
+//                 runs some of them on the calling thread. TakeDetached returns
+//                 as soon as it has its result, or the context ends.
 // Cancellation?   A function that has not started when the context is done is
 //                 not called. A running function learns of it through the
-//                 context that it is given. If that kept a call from completing
-//                 its result, the call returns the cause. If the context is
-//                 done already, no function starts.
+//                 context that it is given. If the end of the context kept a
+//                 call from completing its result, the call returns the cause.
+//                 If the context is done already, no function starts.
 // Order?          All start at once, in no particular order (except in
 //                 Waterfall and Retry); with a limit, they start in the order
-//                 of the arguments, as others end.
+//                 of the arguments, each when another has ended.
 // On error?       The first error by order of completion is returned, and the
 //                 other functions are told to stop. An exception that leaves a
 //                 function is its error: kInternal, with type and what(). If

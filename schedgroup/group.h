@@ -7,6 +7,8 @@
 //     return Poll(context);
 //   });
 //   absl::Status status = group.Wait();
+//
+// Use Context::SleepFor instead for one pause inside a task.
 
 #ifndef COHORT_SCHEDGROUP_GROUP_H_
 #define COHORT_SCHEDGROUP_GROUP_H_
@@ -67,12 +69,13 @@ class TaskId {
 // Runs each task at its time.
 //
 // Blocks?         Wait, CancelAndWait, CancelAndWaitUntil and the destructor
-//                 do; they announce it with a BlockingScope. A slow task does
-//                 not delay another, unless Options::limit makes it wait.
-// Cancellation?   When the context given to the constructor ends, by Cancel, or
-//                 with cancel_on_error by the first error. Tasks that have not
-//                 started are skipped, at once. Running tasks learn of it
-//                 through the context that they are given.
+//                 do; they announce it with a BlockingScope. A slow task delays
+//                 another one only if Options::limit makes the other one wait.
+// Cancellation?   The group is cancelled when the context given to the
+//                 constructor ends, by Cancel, and with cancel_on_error by the
+//                 first error. Tasks that have not started are skipped, at
+//                 once. Running tasks learn of it through the context that they
+//                 are given.
 // Order?          By time; tasks with equal times in the order of submission.
 //                 Tasks start in that order, at or after their time. With a
 //                 limit, due tasks wait in that order.

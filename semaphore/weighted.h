@@ -42,8 +42,8 @@ class Permit;
 //                 coincide, either may win.
 // Order?          Strictly first come, first served: a small request does not
 //                 overtake a large one, which might otherwise wait forever. So
-//                 TryAcquire fails while a request waits. Only requests for
-//                 more than the size delay nobody: Resize can satisfy them, but
+//                 TryAcquire fails while a request waits. A request for more
+//                 than the size delays no other: only a Resize can satisfy it,
 //                 no Release.
 // On error?       Acquire fails only with the cause of its context. If memory
 //                 for a wait runs out, it throws std::bad_alloc, and nothing
@@ -52,13 +52,14 @@ class Permit;
 // Memory ordering What happened before a Release is visible to the callers that
 //                 get its permits.
 // Destruction     Dies if a request waits, unless the process exits. Permits
-//                 that were taken by number need not have been released.
+//                 taken by Acquire or TryAcquire need not have been released.
 //
 // A negative number, and the release of more permits than are held, are
 // contract violations, and die before anything changes.
 //
 // From golang.org/x/sync/semaphore.Weighted; Resize is marusama/semaphore's
-// SetLimit. What differs: errors are causes; a grant is not revoked because the
+// SetLimit. What differs: an error is the cause of the
+// caller's context; a grant is not revoked because the
 // context ends after it; the size can be read and changed; misuse leaves the
 // semaphore unchanged.
 class Weighted {

@@ -43,7 +43,8 @@ namespace cohort::singleflight {
 //   (const Context&) -> absl::StatusOr<T>
 //
 // Work is called at most once, as an rvalue, and destroyed before the call
-// ends. A callable that fits both kinds of form is given the context.
+// ends. A callable that can be called with and without a context is called
+// with it.
 template <class F, class V>
 concept WorkFor =
     std::move_constructible<F> &&
@@ -58,13 +59,13 @@ struct Options {
   std::string name = "";
 };
 
-// A set of calls, each identified by its key while it runs. K is hashed and
+// A set of calls; a *call* is one run of the work for a key. K is hashed and
 // compared as by Abseil's containers, including heterogeneous lookup: if K is a
 // std::string, a key may be an absl::string_view. (The hash is seeded, so
 // untrusted keys do no harm. Keys are compared under a lock.) V may be any
-// movable type: all callers of a call share one object. Only a V that an
-// absl::Status converts to does not compile, since an error would be taken for
-// a value; if the work has no value, V is std::monostate.
+// movable type: all callers of a call share one object. A V to which
+// an absl::Status converts does not compile: an error would be taken for a
+// value; if the work has no value, V is std::monostate.
 //
 // Blocks?         Do does, until the call has ended: it runs the work on its
 //                 thread, or waits for another caller's work. A caller that
@@ -92,18 +93,19 @@ struct Options {
 //                 kInternal, with its type and what(); see Result::exception().
 //                 Work that ends its thread (pthread_exit) is kInternal too,
 //                 except in a build without exceptions: there no work may end
-//                 its thread. Do and Start return FAILED_PRECONDITION inside the
-//                 work of the same key, since they would wait for themselves:
-//                 on the thread of that work, and with any context derived from
-//                 that work's. So does a Do or Call::Wait inside work if it
-//                 would close a circle of calls that wait for each other's
-//                 keys, of any length and across any groups: see below. If
-//                 memory runs out, a call throws std::bad_alloc and has changed
-//                 nothing; but if memory runs out for the context of the work,
-//                 the call ends as if the work had thrown std::bad_alloc. If an
-//                 executor's Submit throws, so does Start; a caller that has
-//                 joined in the meantime is given INTERNAL, as are all callers
-//                 of work that an executor has taken and then drops.
+//                 its thread. Do and Start return FAILED_PRECONDITION inside
+//                 the work of the same key, since they would wait for
+//                 themselves: on the thread of that work, and with any context
+//                 derived from that work's. So does a Do or Call::Wait inside
+//                 work if it would close a circle of calls that wait for each
+//                 other's keys, of any length and across any groups: see below.
+//                 If memory runs out, a call throws std::bad_alloc and has
+//                 changed nothing; but if memory runs out for the context of
+//                 the work, the call ends as if the work had thrown
+//                 std::bad_alloc. If an executor's Submit throws, so does
+//                 Start; a caller that has joined in the meantime is given
+//                 INTERNAL, as are all callers of work that an executor has
+//                 taken and then drops.
 // Thread safety   All methods, from any thread, and inside calls. Unrelated
 //                 keys seldom share a lock. All callers that share a V may read
 //                 it concurrently.

@@ -32,14 +32,14 @@ namespace cohort::sizedgroup {
 // What Go does while the group is full.
 enum class WhenFull {
   kQueue,   // the task waits in the group's queue, and costs no thread there
-  kBlock,   // Go blocks until there is a free slot; the original's Preemptive
-  kRefuse,  // Go refuses the task: kFull; the original's Discard
+  kBlock,   // Go blocks until there is a free slot; Preemptive in go-pkgz/syncs
+  kRefuse,  // Go refuses the task: kFull; Discard there
 };
 
 struct Options {
   WhenFull when_full = WhenFull::kQueue;
 
-  // The first error cancels the group.
+  // Whether the first error cancels the group.
   bool term_on_error = false;
 
   // The group's context derives from this one, and is given to the tasks.
@@ -47,8 +47,8 @@ struct Options {
 
   Exceptions exceptions = Exceptions::kCapture;
 
-  // Where tasks run; null means DefaultExecutor(). Must outlive the group's
-  // last task, and may not be destroyed by one.
+  // Where tasks run; null means DefaultExecutor(). The executor must outlive
+  // the group's last task, and no task of the group may destroy it.
   Executor* executor = nullptr;
 
   // For error messages.
@@ -57,23 +57,22 @@ struct Options {
 
 // Runs tasks, and collects all their errors.
 //
-// Blocks?         Go does with kBlock, while the group is full; Wait and
-//                 the destructor do. All of them announce it with a
-//                 BlockingScope.
-// Cancellation?   When options.context ends, by Cancel, or with `term_on_error`
-//                 by the first error. Tasks that have not started are skipped,
-//                 a blocked Go wakes, and later submissions are refused.
-//                 Running tasks learn of it through the context that they are
-//                 given.
+// Blocks?         Go does with kBlock, while the group is full; Wait and the
+//                 destructor do. All of them announce it with a BlockingScope.
+// Cancellation?   The group is cancelled when options.context ends, by Cancel,
+//                 and with `term_on_error` by the first error. Tasks that have
+//                 not started are skipped, a blocked Go wakes, and later
+//                 submissions are refused. Running tasks learn of it through
+//                 the context that they are given.
 // Order?          Tasks start in the order in which they were submitted;
 //                 blocked submissions are served in turn.
 // On error?       Errors are collected in the order in which tasks end; see
 //                 Wait. What a task returns because it was told to stop
 //                 (CANCELLED, the context's status code, or a cause from
-//                 outside) is not an error; an error that equals another task's
-//                 error is. Exceptions: see Exceptions in group/types.h. If
-//                 memory runs out, or the executor's Submit throws, the call
-//                 throws the same and has changed nothing.
+//                 outside) is not an error; an error that merely equals another
+//                 task's error is collected too. Exceptions: see Exceptions in
+//                 group/types.h. If memory runs out, or the executor's Submit
+//                 throws, the call throws the same and has changed nothing.
 // Thread safety   All methods, from any thread; but not the destructor inside
 //                 one of the group's tasks.
 // Memory ordering What happened before Go is visible to the task, and what the

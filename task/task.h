@@ -1,5 +1,5 @@
 // The callables that a group accepts as tasks, and the one type that they are
-// converted to inside.
+// converted to internally.
 
 #ifndef COHORT_TASK_TASK_H_
 #define COHORT_TASK_TASK_H_
@@ -38,7 +38,7 @@ concept TaskWithoutContext =
 //   (const Context&) -> absl::Status
 //
 // A task is called once, as an rvalue, and destroyed before it counts as ended.
-// A callable that fits both kinds of form is given the context.
+// A callable that can be called with and without a context is called with it.
 template <class F>
 concept GroupTask =
     std::move_constructible<F> &&
