@@ -61,7 +61,8 @@ absl::Status CheckLinks(const cohort::Context& context, const fs::path& root,
                         int jobs) {
   // With kBlock, the walk does not get ahead of the checks.
   cohort::sizedgroup::ErrSizedGroup group(
-      jobs, {.when_full = cohort::sizedgroup::WhenFull::kBlock, .context = context});
+      jobs,
+      {.when_full = cohort::sizedgroup::WhenFull::kBlock, .context = context});
   std::error_code error;
   for (fs::recursive_directory_iterator entry(root, error), end; entry != end;
        entry.increment(error)) {
