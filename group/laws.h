@@ -496,11 +496,7 @@ TYPED_TEST_P(CancellationLaw, ADeadlineSkipsWhatIsToCome) {
         WithTimeout(Context(), absl::Milliseconds(2), Fail("late"));
     TypeParam group(
         {.limit = 1, .parent = scope.context(), .executor = executor});
-    Gate started;
-    group.Go([&started](const Context& context) {
-      started.Open();
-      context.AwaitDone();
-    });
+    group.Go([](const Context& context) { context.AwaitDone(); });
     group.Go([](const Context& context) { EXPECT_TRUE(context.done()); });
     group.Wait(WaitPolicy::kHelp).IgnoreError();
     EXPECT_TRUE(scope.context().done() || group.stats().refused == 1);

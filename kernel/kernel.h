@@ -176,7 +176,7 @@ class Kernel {
     std::string name;
     uint32_t object = 0;
     bool ended = false;
-    // Of the current wait or sleep.
+    // From here on: the current wait or sleep.
     bool daemon = false;       // waits as a daemon
     bool daemon_step = false;  // woke by itself from a daemon wait
     bool timed_out = false;

@@ -312,7 +312,7 @@ class Core {
   int64_t delivering_ ABSL_GUARDED_BY(mutex_) = 0;  // not yet SendDelivered
   int64_t dropping_ ABSL_GUARDED_BY(mutex_) = 0;  // skipped, not yet destroyed
   int64_t runners_coming_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Of runners_coming_, those that replace one that is still counted as well.
+  // How many of runners_coming_ replace a runner that is still counted as well.
   int64_t handing_over_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t helpers_ ABSL_GUARDED_BY(mutex_) = 0;  // blocked on work_
   // Tasks that wait for the group, and each lend their slot meanwhile.
